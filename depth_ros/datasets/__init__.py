@@ -1,0 +1,1 @@
+"""Recorded and simulated camera + LiDAR data as `Frame`s with truth."""

@@ -1,0 +1,50 @@
+"""The interface every dataset implements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from depth_ros.frame import Float32, Float64, Frame
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame of one camera, with truth where the dataset has it.
+
+    Attributes:
+        name: unique within the dataset and usable as a file name, `<camera>_<frame id>`.
+        camera_name: camera the frame is of.
+        frame: what the pipeline gets.
+        depth_gt_m: (H, W) float32 true depth in the rectified camera in metres, 0 = unknown.
+        T_world_camera: (4, 4) pose of the camera, or None.
+    """
+
+    name: str
+    camera_name: str
+    frame: Frame
+    depth_gt_m: Float32 | None = None
+    T_world_camera: Float64 | None = None
+
+
+class Dataset(Protocol):
+    """A finite sequence of samples, ordered by time, then camera; loading is lazy.
+
+    `sample(i)` raises `DatasetError` naming the file if something is missing or malformed.
+    """
+
+    name: str
+    camera_names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def sample(self, index: int) -> Sample:
+        """Sample `index`, 0 <= index < len."""
+        ...
+
+
+def iterate(dataset: Dataset) -> Iterator[Sample]:
+    """All samples of a dataset in order."""
+    for index in range(len(dataset)):
+        yield dataset.sample(index)

@@ -1,0 +1,58 @@
+"""The package's exceptions: one base, one class per layer.
+
+A message gives the offending value and the way out. Catch `DepthRosError` to catch them all.
+"""
+
+
+class DepthRosError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class FrameError(DepthRosError):
+    """An array that enters the data path has the wrong shape, type or content."""
+
+
+class GeometryError(DepthRosError):
+    """A camera, transform or projection is degenerate or contradictory."""
+
+
+class ConfigError(DepthRosError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class MethodError(DepthRosError):
+    """A depth method is unknown or cannot run on what it was given."""
+
+
+class PipelineError(DepthRosError):
+    """A frame cannot be processed."""
+
+
+class DatasetError(DepthRosError):
+    """A dataset folder or file is missing, malformed or contradictory."""
+
+
+class EvaluationError(DepthRosError):
+    """Scores cannot be computed from what was given."""
+
+
+class NodeError(DepthRosError):
+    """A ROS message, parameter or transform cannot be used.
+
+    Args:
+        message: what is wrong, with the value and the way out.
+        reason: short key under which the node counts the dropped message.
+    """
+
+    def __init__(self, message: str, reason: str = 'bad_message') -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class MissingDependencyError(DepthRosError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(
+            f'{library!r} is not installed; install it with `pip install "depth_ros[{extra}]"`.'
+        )

@@ -1,0 +1,1 @@
+"""Cameras, transforms, LiDAR projection and clouds, in NumPy and OpenCV."""

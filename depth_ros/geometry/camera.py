@@ -1,0 +1,163 @@
+"""Pinhole intrinsics and the calibrated camera: the only home of the pixel-centre rule.
+
+Integer (u, v) is the centre of a pixel, so the ray of pixel (u, v) is
+((u - cx) / fx, (v - cy) / fy, 1) in the optical frame (x right, y down, z forward; REP-103).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from depth_ros.errors import GeometryError
+from depth_ros.frame import Float64
+
+# Number of coefficients that each ROS distortion model may carry (sensor_msgs/CameraInfo).
+DISTORTION_SIZES: dict[str, tuple[int, ...]] = {
+    'none': (0,),
+    'plumb_bob': (4, 5),
+    'rational_polynomial': (8, 12, 14),
+    'equidistant': (4,),
+}
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """A pinhole camera.
+
+    Attributes:
+        width: image width in pixels.
+        height: image height in pixels.
+        fx: focal length in pixels, horizontal.
+        fy: focal length in pixels, vertical.
+        cx: principal point in pixels, horizontal.
+        cy: principal point in pixels, vertical.
+
+    Raises:
+        GeometryError: sizes or focal lengths are not positive and finite.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise GeometryError(
+                f'Image size must be positive, got {self.width}x{self.height}; '
+                'is the camera publishing a calibrated CameraInfo?'
+            )
+        if not all(math.isfinite(x) for x in (self.fx, self.fy, self.cx, self.cy)):
+            raise GeometryError(f'Intrinsics must be finite, got {self}.')
+        if self.fx <= 0 or self.fy <= 0:
+            raise GeometryError(
+                f'Focal lengths must be positive, got fx={self.fx}, fy={self.fy}; '
+                'K = 0 means an uncalibrated camera: calibrate it or give its CameraInfo.'
+            )
+
+    @classmethod
+    def from_matrix(cls, K: npt.ArrayLike, width: int, height: int) -> Intrinsics:
+        """Intrinsics from a (3, 3) camera matrix, or the left (3, 3) of a (3, 4) one.
+
+        Raises:
+            GeometryError: the matrix has another shape, or skew (not supported by CameraInfo).
+        """
+        matrix = np.asarray(K, dtype=np.float64)
+        if matrix.shape not in ((3, 3), (3, 4)):
+            raise GeometryError(f'Camera matrix must be (3, 3) or (3, 4), got {matrix.shape}.')
+        if abs(matrix[0, 1]) > 1e-9 * max(1.0, abs(matrix[0, 0])):
+            raise GeometryError(f'Camera matrix has skew {matrix[0, 1]}; rectify the image first.')
+        fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
+        return cls(int(width), int(height), float(fx), float(fy), float(cx), float(cy))
+
+    @property
+    def matrix(self) -> Float64:
+        """The (3, 3) camera matrix K."""
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    def project(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Pixels (..., 2) of camera-frame points (..., 3) in metres with z > 0."""
+        z = points[..., 2]
+        u = points[..., 0] / z * self.fx + self.cx
+        v = points[..., 1] / z * self.fy + self.cy
+        return np.stack((u, v), axis=-1)
+
+    def unproject(
+        self, pixels: npt.NDArray[np.floating], depth_m: npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.floating]:
+        """Camera-frame points (..., 3) in metres of pixels (..., 2) at depth (...)."""
+        x = (pixels[..., 0] - self.cx) / self.fx * depth_m
+        y = (pixels[..., 1] - self.cy) / self.fy * depth_m
+        return np.stack((x, y, depth_m), axis=-1)
+
+    def resized(self, width: int, height: int) -> Intrinsics:
+        """The same view sampled at another size.
+
+        Pixel areas scale, so a pixel centre u maps to (u + 0.5) * s - 0.5, as cv2.resize does.
+        """
+        sx, sy = width / self.width, height / self.height
+        return Intrinsics(
+            width,
+            height,
+            self.fx * sx,
+            self.fy * sy,
+            (self.cx + 0.5) * sx - 0.5,
+            (self.cy + 0.5) * sy - 0.5,
+        )
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Intrinsics:
+        """The view of a window whose first pixel is (left, top) of this one."""
+        return Intrinsics(width, height, self.fx, self.fy, self.cx - left, self.cy - top)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera as calibrated: the pinhole of its raw image, its lens, its rectified pinhole.
+
+    Attributes:
+        intrinsics: K and size of the raw image.
+        distortion_model: `none`, `plumb_bob`, `rational_polynomial` or `equidistant`.
+        D: distortion coefficients in the order of OpenCV and sensor_msgs/CameraInfo.
+        rectified: pinhole of the rectified image (P[:3, :3]); by default that of the raw one.
+        R_rect: row-major (3, 3) rotation from the camera frame to the frame of images that
+            arrive already rectified (stereo rigs); identity for all others.
+
+    Raises:
+        GeometryError: unknown model, wrong number of coefficients, or not finite.
+    """
+
+    intrinsics: Intrinsics
+    distortion_model: str = 'none'
+    D: tuple[float, ...] = ()
+    rectified: Intrinsics = field(default=None)  # type: ignore[assignment]
+    R_rect: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        sizes = DISTORTION_SIZES.get(self.distortion_model)
+        if sizes is None:
+            raise GeometryError(
+                f'Unknown distortion model {self.distortion_model!r}; '
+                f'known are {sorted(DISTORTION_SIZES)}.'
+            )
+        if len(self.D) not in sizes:
+            raise GeometryError(
+                f'{self.distortion_model} takes {sizes} coefficients, got {len(self.D)}.'
+            )
+        if not all(math.isfinite(x) for x in (*self.D, *self.R_rect)):
+            raise GeometryError(f'Distortion and rectification must be finite, got {self}.')
+        rotation = np.reshape(self.R_rect, (3, 3)) if len(self.R_rect) == 9 else np.zeros((3, 3))
+        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+            raise GeometryError(f'R_rect must be a rotation of 9 numbers, got {self.R_rect}.')
+        if self.rectified is None:
+            object.__setattr__(self, 'rectified', self.intrinsics)
+
+    @property
+    def is_rectified(self) -> bool:
+        """True if the image needs no undistortion: no lens model, and one pinhole."""
+        return not any(self.D) and self.rectified == self.intrinsics

@@ -1,0 +1,1 @@
+"""The run-time, free of ROS: configuration, pairing, fusion, calibration of sigma."""

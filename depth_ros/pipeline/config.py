@@ -1,0 +1,241 @@
+"""All settings of the pipeline with their defaults: the only place where a default lives.
+
+Each stage has a frozen dataclass; ROS parameters, the command line and files start from these.
+A field's description, limits and choices sit in its metadata, so that a parameter declared from
+it can explain and check itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from depth_ros.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of a setting besides its type and default.
+
+    Attributes:
+        description: one sentence, with the unit.
+        minimum: smallest allowed number, or None.
+        maximum: largest allowed number, or None.
+        choices: allowed values of a string, or empty.
+    """
+
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def option(
+    default: Any,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field that carries an `Option`."""
+    info = Option(description, minimum, maximum, choices)
+    return field(default=default, metadata={'option': info})
+
+
+@dataclass(frozen=True)
+class ProjectionConfig:
+    """LiDAR returns to sparse depth."""
+
+    min_range_m: float = option(
+        1.0, 'Returns nearer to the LiDAR than this are dropped [m].', minimum=0.0, maximum=100.0
+    )
+    max_range_m: float = option(
+        120.0, 'Returns farther from the LiDAR than this are dropped [m].', minimum=1.0
+    )
+    ego_box_min: tuple[float, float, float] = option(
+        (0.0, 0.0, 0.0),
+        'Lower corner of the robot in the LiDAR frame; returns inside are dropped [m].',
+    )
+    ego_box_max: tuple[float, float, float] = option(
+        (0.0, 0.0, 0.0),
+        'Upper corner of the robot in the LiDAR frame; equal corners switch it off [m].',
+    )
+    occlusion_filter: bool = option(
+        True, 'Drop returns that the camera cannot see because something nearer covers them.'
+    )
+    occlusion_window_px: int = option(
+        0,
+        'Width of the window of the occlusion filter [pixels]; 0 = from the density of returns.',
+        minimum=0,
+        maximum=99,
+    )
+    occlusion_margin: float = option(
+        0.10,
+        'A return is covered if it is farther than its neighbourhood by this share of depth.',
+        minimum=0.01,
+        maximum=1.0,
+    )
+
+
+@dataclass(frozen=True)
+class GuidedConfig:
+    """The image-guided completion without a network."""
+
+    extrapolate: bool = option(
+        False, 'Also fill above the highest LiDAR return, with the depth found below it.'
+    )
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """Online calibration of sigma from held-out returns."""
+
+    enabled: bool = option(True, 'Scale sigma so that it matches held-out LiDAR returns.')
+    held_out_share: float = option(
+        0.03, 'Share of the returns of each frame that is held out.', minimum=0.0, maximum=0.5
+    )
+    memory_frames: int = option(
+        50, 'Frames after which a measurement counts 1/e.', minimum=1, maximum=100000
+    )
+    seed: int = option(0, 'Seed of the choice of held-out returns.', minimum=0)
+
+
+@dataclass(frozen=True)
+class SyncConfig:
+    """Pairing of images and sweeps."""
+
+    max_sync_slop_s: float = option(
+        0.06, 'Largest time between an image and its sweep [s].', minimum=0.0, maximum=10.0
+    )
+    sweeps: int = option(1, 'Number of last sweeps gathered for one image.', minimum=1, maximum=50)
+    lidar_timeout_s: float = option(
+        1.0, 'LiDAR silence that is reported [s].', minimum=0.05, maximum=3600.0
+    )
+    camera_timeout_s: float = option(
+        1.0, 'Camera silence that is reported [s].', minimum=0.05, maximum=3600.0
+    )
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """What leaves the pipeline."""
+
+    max_sigma_m: float = option(
+        0.0, 'Gated depth is NaN where sigma is larger [m]; 0 = no limit.', minimum=0.0
+    )
+    max_relative_sigma: float = option(
+        0.10, 'Gated depth is NaN where sigma / depth is larger; 0 = no limit.', minimum=0.0
+    )
+    cloud_stride: int = option(
+        1, 'Every n-th row and column goes into the cloud.', minimum=1, maximum=64
+    )
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything `FusionPipeline` can be told."""
+
+    method: str = option('auto', 'How depth is completed.', choices=('auto', 'guided', 'ip_basic'))
+    image_is_rectified: bool = option(
+        False, 'The image arrives rectified although its CameraInfo has distortion (image_rect).'
+    )
+    projection: ProjectionConfig = field(default_factory=ProjectionConfig)
+    guided: GuidedConfig = field(default_factory=GuidedConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+def flatten(config: Any, prefix: str = '') -> dict[str, Any]:
+    """Settings as one dict with dotted names, `{'projection.max_range_m': 120.0, ...}`."""
+    flat: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(flatten(value, f'{prefix}{item.name}.'))
+        else:
+            flat[prefix + item.name] = value
+    return flat
+
+
+def options(config: Any, prefix: str = '') -> dict[str, Option]:
+    """The `Option` of each setting by dotted name."""
+    found: dict[str, Option] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            found.update(options(value, f'{prefix}{item.name}.'))
+        else:
+            found[prefix + item.name] = item.metadata['option']
+    return found
+
+
+def replaced(config: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of a config with dotted settings changed.
+
+    Raises:
+        ConfigError: a name is unknown, or a value has the wrong type or is out of range.
+    """
+    known = flatten(config)
+    own: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in changes.items():
+        if name not in known:
+            raise ConfigError(f'Unknown setting {name!r}; known are {sorted(known)}.')
+        head, _, rest = name.partition('.')
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            own[head] = _converted(name, value, known[name])
+    for head, part in nested.items():
+        own[head] = replaced(getattr(config, head), part)
+    result = dataclasses.replace(config, **own)
+    validate(result)
+    return result
+
+
+def validate(config: Any) -> None:
+    """Check every setting against its `Option`.
+
+    Raises:
+        ConfigError: naming the setting, its value and what is allowed.
+    """
+    limits = options(config)
+    for name, value in flatten(config).items():
+        info = limits[name]
+        numbers = value if isinstance(value, tuple) else (value,)
+        for number in numbers:
+            if isinstance(number, bool | str):
+                continue
+            if not math.isfinite(number):
+                raise ConfigError(f'{name} must be finite, got {value!r}.')
+            if info.minimum is not None and number < info.minimum:
+                raise ConfigError(f'{name} must be at least {info.minimum:g}, got {value!r}.')
+            if info.maximum is not None and number > info.maximum:
+                raise ConfigError(f'{name} must be at most {info.maximum:g}, got {value!r}.')
+        if info.choices and value not in info.choices:
+            raise ConfigError(f'{name} must be one of {list(info.choices)}, got {value!r}.')
+
+
+def _converted(name: str, value: Any, current: Any) -> Any:
+    """`value` in the type of `current`; int becomes float, sequences become tuples."""
+    if isinstance(current, tuple):
+        if isinstance(value, str) or not hasattr(value, '__len__'):
+            raise ConfigError(f'{name} must be {len(current)} numbers, got {value!r}.')
+        if len(value) != len(current):
+            raise ConfigError(f'{name} must be {len(current)} numbers, got {list(value)!r}.')
+        return tuple(float(x) for x in value)
+    if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(current):
+        raise ConfigError(
+            f'{name} must be {type(current).__name__}, got {type(value).__name__} {value!r}.'
+        )
+    return value
