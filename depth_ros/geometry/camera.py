@@ -160,4 +160,5 @@ class Camera:
     @property
     def is_rectified(self) -> bool:
         """True if the image needs no undistortion: no lens model, and one pinhole."""
-        return not any(self.D) and self.rectified == self.intrinsics
+        pinhole = self.distortion_model != 'equidistant' and not any(self.D)
+        return pinhole and self.rectified == self.intrinsics

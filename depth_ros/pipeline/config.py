@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from depth_ros.errors import ConfigError
+from depth_ros.methods.registry import METHODS
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class ProjectionConfig:
         maximum=99,
     )
     occlusion_margin: float = option(
-        0.10,
+        0.30,
         'A return is covered if it is farther than its neighbourhood by this share of depth.',
         minimum=0.01,
         maximum=1.0,
@@ -96,7 +97,7 @@ class CalibrationConfig:
 
     enabled: bool = option(True, 'Scale sigma so that it matches held-out LiDAR returns.')
     held_out_share: float = option(
-        0.03, 'Share of the returns of each frame that is held out.', minimum=0.0, maximum=0.5
+        0.01, 'Share of the returns of each frame that is held out.', minimum=0.0, maximum=0.5
     )
     memory_frames: int = option(
         50, 'Frames after which a measurement counts 1/e.', minimum=1, maximum=100000
@@ -124,6 +125,12 @@ class SyncConfig:
 class OutputConfig:
     """What leaves the pipeline."""
 
+    scale: float = option(
+        1.0,
+        'Size of image and depth relative to the camera; below 1 is faster.',
+        minimum=0.05,
+        maximum=1.0,
+    )
     max_sigma_m: float = option(
         0.0, 'Gated depth is NaN where sigma is larger [m]; 0 = no limit.', minimum=0.0
     )
@@ -139,7 +146,7 @@ class OutputConfig:
 class PipelineConfig:
     """Everything `FusionPipeline` can be told."""
 
-    method: str = option('auto', 'How depth is completed.', choices=('auto', 'guided', 'ip_basic'))
+    method: str = option('auto', 'How depth is completed.', choices=('auto', *METHODS))
     image_is_rectified: bool = option(
         False, 'The image arrives rectified although its CameraInfo has distortion (image_rect).'
     )
@@ -184,21 +191,27 @@ def replaced(config: Any, changes: Mapping[str, Any]) -> Any:
         ConfigError: a name is unknown, or a value has the wrong type or is out of range.
     """
     known = flatten(config)
+    for name in changes:
+        if name not in known:
+            raise ConfigError(f'Unknown setting {name!r}; known are {sorted(known)}.')
+    typed = {name: _converted(name, value, known[name]) for name, value in changes.items()}
+    result = _rebuilt(config, typed)
+    validate(result)
+    return result
+
+
+def _rebuilt(config: Any, changes: Mapping[str, Any]) -> Any:
     own: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
-        if name not in known:
-            raise ConfigError(f'Unknown setting {name!r}; known are {sorted(known)}.')
         head, _, rest = name.partition('.')
         if rest:
             nested.setdefault(head, {})[rest] = value
         else:
-            own[head] = _converted(name, value, known[name])
+            own[head] = value
     for head, part in nested.items():
-        own[head] = replaced(getattr(config, head), part)
-    result = dataclasses.replace(config, **own)
-    validate(result)
-    return result
+        own[head] = _rebuilt(getattr(config, head), part)
+    return dataclasses.replace(config, **own)
 
 
 def validate(config: Any) -> None:

@@ -1,0 +1,108 @@
+"""The cameras of a `calib.json`: intrinsics, lens and extrinsic (docs/datasets.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from depth_ros.errors import DatasetError, GeometryError
+from depth_ros.frame import Float64
+from depth_ros.geometry.camera import Camera, Intrinsics
+from depth_ros.geometry.transforms import as_transform
+
+CALIB_FILE = 'calib.json'
+
+
+@dataclass(frozen=True)
+class CalibratedCamera:
+    """A camera and where it sits.
+
+    Attributes:
+        camera: intrinsics and lens.
+        T_camera_lidar: (4, 4), maps LiDAR points into the camera frame; None if unknown.
+    """
+
+    camera: Camera
+    T_camera_lidar: Float64 | None
+
+
+def load_calib(path: Path | str) -> dict[str, CalibratedCamera]:
+    """All cameras of a `calib.json` by name.
+
+    Args:
+        path: the file, or the folder that holds it.
+
+    Raises:
+        DatasetError: missing or malformed file, or a camera without intrinsics.
+    """
+    entries = read_calib_json(path)['cameras']
+    return {name: parse_camera(path, name, entry) for name, entry in entries.items()}
+
+
+def calib_path(path: Path | str) -> Path:
+    """The `calib.json` of a folder; a file is taken for one itself."""
+    path = Path(path)
+    return path / CALIB_FILE if path.is_dir() else path
+
+
+def read_calib_json(path: Path | str) -> dict[str, Any]:
+    """The content of a `calib.json`; its numbers keep all decimal digits (`Decimal`).
+
+    Raises:
+        DatasetError: missing, not JSON, or without a `cameras` object.
+    """
+    path = calib_path(path)
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'), parse_float=Decimal)
+    except FileNotFoundError:
+        raise DatasetError(f'{path}: no such file.') from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f'{path}: not readable as JSON: {error}') from error
+    if not isinstance(content, dict) or not isinstance(content.get('cameras'), dict):
+        raise DatasetError(f'{path}: wanted an object with a `cameras` object in it.')
+    return content
+
+
+def parse_camera(path: Path | str, name: str, entry: dict[str, Any]) -> CalibratedCamera:
+    """One entry of the `cameras` of the `calib.json` at `path`.
+
+    Raises:
+        DatasetError: malformed, an impossible camera or transform, or K is null or missing:
+            intrinsics are never guessed.
+    """
+    with blame(f'{calib_path(path)}: cameras: {name}'):
+        if entry.get('K') is None:
+            raise DatasetError('no K; calibrate the camera: intrinsics are never guessed.')
+        model = entry.get('model') or 'none'
+        coefficients = tuple(float(x) for x in entry.get('D') or ())
+        if model in ('none', 'pinhole') or entry.get('rectified'):
+            if any(coefficients):
+                raise DatasetError(
+                    f'a rectified pinhole with D {coefficients}; empty D, or name its `model` '
+                    'and set `rectified` to false.'
+                )
+            model, coefficients = 'none', ()
+        intrinsics = Intrinsics.from_matrix(entry['K'], entry['width'], entry['height'])
+        extrinsic = entry.get('T_cam_lidar')
+        return CalibratedCamera(
+            Camera(intrinsics, model, coefficients),
+            None if extrinsic is None else as_transform(extrinsic, 'T_cam_lidar'),
+        )
+
+
+@contextmanager
+def blame(where: str) -> Iterator[None]:
+    """Turn what goes wrong while a description is parsed into a DatasetError about `where`."""
+    try:
+        yield
+    except KeyError as error:
+        raise DatasetError(f'{where}: {error} is missing.') from error
+    except (DatasetError, GeometryError) as error:
+        raise DatasetError(f'{where}: {error}') from error
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        raise DatasetError(f'{where}: malformed: {error}') from error

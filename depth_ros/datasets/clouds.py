@@ -1,0 +1,137 @@
+"""Cloud files: points from .bin, .pcd, .npz, .npy and .ply; coloured clouds into .pcd and .ply."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from depth_ros.datasets.pcd import Table, decode_pcd, encode_pcd
+from depth_ros.datasets.ply import decode_ply, encode_ply
+from depth_ros.errors import DatasetError
+from depth_ros.frame import Float32
+from depth_ros.geometry.cloud import CLOUD_FIELDS
+
+DEFAULT_FIELDS = ('x', 'y', 'z', 'intensity')
+CLOUD_SUFFIXES = ('.bin', '.pcd', '.npz', '.npy', '.ply')
+
+
+def read_cloud(
+    path: Path | str, fields: Sequence[str] = DEFAULT_FIELDS, key: str | None = None
+) -> Float32:
+    """Points (N, 3) in metres of a cloud file, in its own frame; NaN and (0, 0, 0) are kept.
+
+    Args:
+        path: .bin (little-endian float32 records), .pcd, .ply, .npy or .npz.
+        fields: columns of a file that does not name them itself (.bin, .npy, .npz).
+        key: array of an .npz; by default its only one, or `data`.
+
+    Raises:
+        DatasetError: missing, unknown, truncated or malformed file, or no x, y, z in it.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in CLOUD_SUFFIXES:
+        raise DatasetError(f'{path}: cloud format {path.suffix!r} is none of {CLOUD_SUFFIXES}.')
+    try:
+        table = _read_table(path, fields, key)
+        return _stack_xyz(table)
+    except DatasetError as error:
+        raise DatasetError(f'{path}: {error}') from error
+    except FileNotFoundError:
+        raise DatasetError(f'{path}: no such cloud file.') from None
+    except Exception as error:  # NumPy's and zipfile's parsers raise whatever a bad byte leads to
+        raise DatasetError(f'{path}: malformed {path.suffix} cloud: {error}') from error
+
+
+def write_pcd(path: Path | str, cloud: Table | Float32) -> None:
+    """Write a coloured cloud as binary PCD, organised if it is (H, W); never half a file.
+
+    Args:
+        path: file to make or replace.
+        cloud: (H, W, 5) float32 as `depth_ros.geometry.cloud` fills it, or structured (N,) or
+            (H, W) with columns x, y, z in metres and any others.
+
+    Raises:
+        DatasetError: another shape, or x, y, z are missing.
+    """
+    _replace_file(Path(path), encode_pcd(_as_table(cloud)))
+
+
+def write_ply(path: Path | str, cloud: Table | Float32) -> None:
+    """Write the finite points of a coloured cloud (as for `write_pcd`) as binary PLY.
+
+    Raises:
+        DatasetError: as `write_pcd`.
+    """
+    _replace_file(Path(path), encode_ply(_as_table(cloud)))
+
+
+def _read_table(path: Path, fields: Sequence[str], key: str | None) -> Table:
+    suffix = path.suffix.lower()
+    if suffix == '.pcd':
+        return decode_pcd(path.read_bytes())
+    if suffix == '.ply':
+        return decode_ply(path.read_bytes())
+    if suffix == '.bin':
+        data = path.read_bytes()
+        record = np.dtype([(name, '<f4') for name in fields])
+        if len(data) % record.itemsize:
+            raise DatasetError(
+                f'{len(data)} bytes are no whole number of {record.itemsize}-byte records '
+                f'({", ".join(fields)} as float32): truncated, or other fields.'
+            )
+        return np.frombuffer(data, record)
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return _name_columns(loaded, fields)
+    with loaded as archive:
+        if key is None:
+            key = archive.files[0] if len(archive.files) == 1 else 'data'
+        if key not in archive.files:
+            raise DatasetError(f'no array {key!r}; it holds {archive.files}.')
+        return _name_columns(archive[key], fields)
+
+
+def _name_columns(array: npt.NDArray[np.generic], fields: Sequence[str]) -> Table:
+    if array.dtype.names:
+        return array.ravel()  # type: ignore[return-value]
+    if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in 'fiu':
+        raise DatasetError(f'wanted (N, >= 3) numbers, got {array.shape} of {array.dtype}.')
+    columns = [(name, array.dtype) for name in fields[: array.shape[1]]]
+    return np.rec.fromarrays(array.T[: len(columns)], dtype=columns)
+
+
+def _stack_xyz(table: Table) -> Float32:
+    _check_columns(table)
+    return np.stack([table[axis] for axis in 'xyz'], axis=-1).astype(np.float32)
+
+
+def _check_columns(table: Table) -> None:
+    names = table.dtype.names or ()
+    if any(axis not in names or table.dtype[axis].shape for axis in 'xyz'):
+        raise DatasetError(f'wanted single columns x, y, z, got {", ".join(names) or "none"}.')
+
+
+def _as_table(cloud: npt.NDArray[Any]) -> Table:
+    if not cloud.dtype.names:
+        if cloud.dtype != np.float32 or cloud.shape[-1] != len(CLOUD_FIELDS):
+            raise DatasetError(
+                f'cloud must be float32 of {CLOUD_FIELDS}, got {cloud.shape} of {cloud.dtype}.'
+            )
+        columns = np.dtype([(name, np.float32) for name in CLOUD_FIELDS])
+        return np.ascontiguousarray(cloud).view(columns)[..., 0]
+    _check_columns(cloud)
+    return cloud
+
+
+def _replace_file(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

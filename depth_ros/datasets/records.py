@@ -1,0 +1,204 @@
+"""What every recorded dataset shares: files of a frame are named at opening, read when asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+
+from depth_ros.datasets.base import Sample
+from depth_ros.datasets.calib import CalibratedCamera
+from depth_ros.datasets.clouds import DEFAULT_FIELDS, read_cloud
+from depth_ros.datasets.images import (
+    DepthCamera,
+    DepthEncoding,
+    read_depth,
+    read_image,
+    register_depth,
+)
+from depth_ros.errors import DatasetError, GeometryError
+from depth_ros.frame import Float32, Float64, Frame
+from depth_ros.geometry.camera import Intrinsics
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ISO_TIME = re.compile(
+    r'(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?', re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class CloudFile:
+    """Where a sweep lies: file, and columns and array name as `read_cloud` takes them."""
+
+    path: Path
+    fields: tuple[str, ...] = DEFAULT_FIELDS
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class DepthFile:
+    """Where a depth image lies, and how it stores metres."""
+
+    path: Path
+    encoding: DepthEncoding
+
+
+@dataclass(frozen=True)
+class Record:
+    """The files of one frame of one camera, and how to read them.
+
+    Attributes:
+        frame_id: unique within the dataset.
+        camera_name: camera of the image.
+        image: image file.
+        calibrate: calibration of an image of the given width and height; may raise.
+        stamp_ns: time of the image.
+        cloud: sweep that belongs to the image, or None.
+        lidar_stamp_ns: time of the sweep, or None where unknown.
+        sparse: image of LiDAR depth in the rectified camera, or None.
+        truth: image of true depth in the rectified camera, or of `depth_camera`; or None.
+        depth_camera: camera of `truth`, if it is not the one of the image.
+        T_world_camera: (4, 4) pose of the camera, or None.
+    """
+
+    frame_id: str
+    camera_name: str
+    image: Path
+    calibrate: Callable[[int, int], CalibratedCamera]
+    stamp_ns: int
+    cloud: CloudFile | None = None
+    lidar_stamp_ns: int | None = None
+    sparse: DepthFile | None = None
+    truth: DepthFile | None = None
+    depth_camera: DepthCamera | None = None
+    T_world_camera: Float64 | None = None
+
+    @property
+    def name(self) -> str:
+        """`<camera>_<frame id>`, usable as a file name."""
+        return re.sub(r'[^\w.-]', '_', f'{self.camera_name}_{self.frame_id}')
+
+
+class RecordedDataset:
+    """A dataset of records; see `depth_ros.datasets.base.Dataset`.
+
+    Args:
+        name: of the dataset.
+        records: in order of time, then camera.
+        camera_names: cameras the dataset has.
+        cameras: those that are wanted; all by default.
+
+    Raises:
+        DatasetError: a wanted camera is unknown, there is no record, or two have one name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        records: Sequence[Record],
+        camera_names: Sequence[str],
+        cameras: Sequence[str] | None = None,
+    ) -> None:
+        wanted = camera_names if cameras is None else cameras
+        unknown = [camera for camera in wanted if camera not in camera_names]
+        if unknown:
+            raise DatasetError(f'{name} has no camera {unknown}; it has {list(camera_names)}.')
+        self.name = name
+        self.camera_names = tuple(camera for camera in camera_names if camera in wanted)
+        self._records = [record for record in records if record.camera_name in wanted]
+        if not self._records:
+            raise DatasetError(f'{name} has no image of {list(wanted)}.')
+        names = [record.name for record in self._records]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DatasetError(f'{name} has two frames called {twice!r}; make their ids differ.')
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def sample(self, index: int) -> Sample:
+        """Sample `index`, 0 <= index < len, read from its files now.
+
+        Raises:
+            DatasetError: a file is missing, malformed, or of another size than its camera.
+            IndexError: there is no such sample.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f'{self.name} has samples 0 to {len(self) - 1}, not {index}.')
+        return load(self._records[index])
+
+
+def load(record: Record) -> Sample:
+    """Read the files of a record.
+
+    Raises:
+        DatasetError: as `RecordedDataset.sample`.
+    """
+    image = read_image(record.image)
+    height, width = image.shape[:2]
+    try:
+        calibrated = record.calibrate(width, height)
+    except GeometryError as error:
+        raise DatasetError(f'{record.image}: {error}') from error
+    points, T_camera_lidar = None, None
+    if record.cloud is not None:
+        T_camera_lidar = calibrated.T_camera_lidar
+        if T_camera_lidar is None:
+            raise DatasetError(
+                f'{record.cloud.path}: camera {record.camera_name!r} has no transform from the '
+                'LiDAR (T_cam_lidar); calibrate it or take the cloud out.'
+            )
+        points = read_cloud(record.cloud.path, record.cloud.fields, record.cloud.key)
+    frame = Frame(
+        image=image,
+        camera=calibrated.camera,
+        stamp_ns=record.stamp_ns,
+        points=points,
+        T_camera_lidar=T_camera_lidar,
+        sparse_m=_read_depth(record.sparse, calibrated.camera.rectified),
+        lidar_stamp_ns=record.lidar_stamp_ns if record.cloud is not None else None,
+    )
+    truth_m = _read_truth(record, calibrated.camera.rectified)
+    return Sample(record.name, record.camera_name, frame, truth_m, record.T_world_camera)
+
+
+def stamp_from(time: str | int | float | Decimal) -> int:
+    """Nanoseconds of a time in seconds, or of an ISO 8601 string (UTC unless it says otherwise).
+
+    Decimal digits are kept, so 0.1 s is 100000000 ns and nine digits of a fraction survive.
+
+    Raises:
+        ValueError: neither.
+    """
+    if not isinstance(time, str):
+        return round(Decimal(str(time)) * 10**9)
+    match = _ISO_TIME.fullmatch(time.strip())
+    if match is None:
+        raise ValueError(f'{time!r} is no ISO 8601 time such as 2011-09-26T13:04:32.351950336Z')
+    day, clock, fraction, zone = match.groups()
+    offset = '+00:00' if zone in (None, 'Z') else zone
+    whole = datetime.fromisoformat(f'{day}T{clock}{offset}') - _EPOCH
+    return whole // timedelta(seconds=1) * 10**9 + int((fraction or '0').ljust(9, '0'))
+
+
+def _read_truth(record: Record, intrinsics: Intrinsics) -> Float32 | None:
+    if record.depth_camera is None:
+        return _read_depth(record.truth, intrinsics)
+    depth_m = _read_depth(record.truth, record.depth_camera.intrinsics)
+    return None if depth_m is None else register_depth(depth_m, record.depth_camera, intrinsics)
+
+
+def _read_depth(file: DepthFile | None, intrinsics: Intrinsics) -> Float32 | None:
+    if file is None:
+        return None
+    depth_m = read_depth(file.path, file.encoding)
+    height, width = depth_m.shape
+    if (width, height) != (intrinsics.width, intrinsics.height):
+        raise DatasetError(
+            f'{file.path}: depth is {width}x{height}, its camera {intrinsics.width}x'
+            f'{intrinsics.height}; depth must be registered to the pixels of its camera.'
+        )
+    return depth_m

@@ -1,0 +1,142 @@
+"""Scores as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from depth_ros.errors import EvaluationError
+from depth_ros.evaluation.files import write_atomic
+from depth_ros.evaluation.metrics import Scores
+
+
+class Unit(Enum):
+    """Units of reported values, with their text."""
+
+    NONE = ''
+    MILLIMETRES = 'mm'
+    PER_KILOMETRE = '1/km'
+    MILLISECONDS = 'ms'
+    NATS = 'nat'
+    HERTZ = 'Hz'
+
+
+class _Column(NamedTuple):
+    label: str
+    unit: Unit = Unit.NONE
+    decimals: int = 3
+
+
+_COLUMNS = {
+    'images': _Column('images', decimals=0),
+    'rmse_mm': _Column('RMSE', Unit.MILLIMETRES, 0),
+    'mae_mm': _Column('MAE', Unit.MILLIMETRES, 0),
+    'irmse_1_km': _Column('iRMSE', Unit.PER_KILOMETRE, 2),
+    'imae_1_km': _Column('iMAE', Unit.PER_KILOMETRE, 2),
+    'rel': _Column('REL', decimals=4),
+    'delta1': _Column('delta1', decimals=4),
+    'coverage_1sigma': _Column('cov 1s'),
+    'coverage_2sigma': _Column('cov 2s'),
+    'ause': _Column('AUSE'),
+    'nll': _Column('NLL', Unit.NATS, 2),
+    'density': _Column('density'),
+    'rmse_filled_mm': _Column('RMSE filled', Unit.MILLIMETRES, 0),
+    'mae_filled_mm': _Column('MAE filled', Unit.MILLIMETRES, 0),
+}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as aligned plain text under a line of labels and a line of units.
+
+    Args:
+        rows: one mapping per line, such as `to_json` gives, all with the keys of the first.
+            Scores get their label and unit; other keys are their own label. A mapping within
+            (`ms`) becomes one column per entry. Unknown values (None, NaN) are a dash.
+
+    Raises:
+        EvaluationError: there are no rows, or their keys differ.
+    """
+    if not rows:
+        raise EvaluationError('A table needs at least one row.')
+    flat = [_flattened(row) for row in rows]
+    keys = list(flat[0])
+    for row in flat:
+        if set(row) != set(keys):
+            raise EvaluationError(f'Rows must have the keys {keys}, got {list(row)}.')
+    columns = []
+    for key in keys:
+        column = _column(key)
+        cells = [column.label, column.unit.value, *(_cell(row[key], column) for row in flat)]
+        width = max(map(len, cells))
+        is_text = any(isinstance(row[key], str) for row in flat)
+        columns.append([cell.ljust(width) if is_text else cell.rjust(width) for cell in cells])
+    lines = ['  '.join(line) for line in zip(*columns, strict=True)]
+    lines.insert(2, '-' * len(lines[0]))
+    return '\n'.join(line.rstrip() for line in lines)
+
+
+def to_json(scores: Scores, method: str, images: int, ms: Mapping[str, float]) -> dict[str, Any]:
+    """The result of an evaluation as one flat object.
+
+    Args:
+        scores: means of per-image values.
+        method: name of the method.
+        images: number of images behind the means.
+        ms: median time per stage in milliseconds.
+    """
+    return {'method': method, 'images': images, **dataclasses.asdict(scores), 'ms': dict(ms)}
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write an object as strict JSON, whole or not at all; NaN and infinity become null.
+
+    Raises:
+        OSError: the file cannot be written.
+        TypeError: the object holds something JSON has no form for.
+    """
+    text = json.dumps(_plain(content), indent=2, allow_nan=False)
+    write_atomic(path, (text + '\n').encode())
+
+
+def _flattened(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat.update({f'{key}.{name}': entry for name, entry in value.items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def _column(key: str) -> _Column:
+    if key.startswith('ms.'):
+        return _Column(key.removeprefix('ms.'), Unit.MILLISECONDS, 1)
+    return _COLUMNS.get(key, _Column(key))
+
+
+def _cell(value: Any, column: _Column) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return '-'
+    if isinstance(value, (float, np.floating)):
+        return f'{value:.{column.decimals}f}'
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """`value` in the types of JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

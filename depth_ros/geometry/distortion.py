@@ -1,0 +1,74 @@
+"""Images of a distorted camera to images of its rectified pinhole, and pixels both ways.
+
+The lens models are those of sensor_msgs/CameraInfo, computed by OpenCV: plumb_bob and
+rational_polynomial (Brown; `cv2`), equidistant (Kannala-Brandt; `cv2.fisheye`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from depth_ros.errors import FrameError
+from depth_ros.frame import UInt8
+from depth_ros.geometry.camera import Camera
+
+
+def rectify_image(image: UInt8, camera: Camera) -> UInt8:
+    """The image as the rectified pinhole would see it; black where the camera did not look.
+
+    The rectified view keeps the camera's own orientation, so that points and headers stay in
+    the camera's frame.
+
+    Args:
+        image: (H, W, 3) or (H, W) uint8 of the raw camera.
+        camera: its calibration; the maps are made once per calibration.
+    """
+    size = (camera.intrinsics.height, camera.intrinsics.width)
+    if image.shape[:2] != size:
+        raise FrameError(f'image must have size {size}, got {image.shape[:2]}.')
+    if camera.is_rectified:
+        return image
+    map1, map2 = _rectify_maps(camera)
+    rectified: UInt8 = cv2.remap(image, map1, map2, cv2.INTER_LINEAR)
+    return rectified
+
+
+def distort_pixels(pixels: npt.NDArray[np.floating], camera: Camera) -> npt.NDArray[np.floating]:
+    """Pixels (N, 2) of the rectified image to pixels (N, 2) of the raw image."""
+    rect = camera.rectified
+    rays = np.empty((len(pixels), 3))
+    rays[:, 0] = (pixels[:, 0] - rect.cx) / rect.fx
+    rays[:, 1] = (pixels[:, 1] - rect.cy) / rect.fy
+    rays[:, 2] = 1.0
+    K, D, zero = camera.intrinsics.matrix, np.asarray(camera.D or (0.0,) * 4), np.zeros(3)
+    if camera.distortion_model == 'equidistant':
+        distorted, _ = cv2.fisheye.projectPoints(rays[None], zero, zero, K, D)
+    else:
+        distorted, _ = cv2.projectPoints(rays, zero, zero, K, D)
+    return np.asarray(distorted, dtype=np.float64).reshape(-1, 2)
+
+
+def undistort_pixels(pixels: npt.NDArray[np.floating], camera: Camera) -> npt.NDArray[np.floating]:
+    """Pixels (N, 2) of the raw image to pixels (N, 2) of the rectified image."""
+    K, D, P = camera.intrinsics.matrix, np.asarray(camera.D or (0.0,) * 4), camera.rectified.matrix
+    raw = np.asarray(pixels, dtype=np.float64).reshape(-1, 1, 2)
+    if camera.distortion_model == 'equidistant':
+        ideal = cv2.fisheye.undistortPoints(raw, K, D, P=P)
+    else:
+        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
+        ideal = cv2.undistortPoints(raw, K, D, P=P, criteria=criteria)
+    return np.asarray(ideal, dtype=np.float64).reshape(-1, 2)
+
+
+@lru_cache(maxsize=16)
+def _rectify_maps(camera: Camera) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+    K, D, P = camera.intrinsics.matrix, np.asarray(camera.D or (0.0,) * 4), camera.rectified.matrix
+    size = (camera.rectified.width, camera.rectified.height)
+    fisheye = camera.distortion_model == 'equidistant'
+    initialise = cv2.fisheye.initUndistortRectifyMap if fisheye else cv2.initUndistortRectifyMap
+    map1, map2 = initialise(K, D, np.eye(3), P, size, cv2.CV_16SC2)
+    return map1, map2

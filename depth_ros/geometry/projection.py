@@ -1,0 +1,129 @@
+"""LiDAR returns to sparse depth: which are usable, projection, z-buffer, occlusion filter."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from depth_ros.errors import GeometryError
+from depth_ros.frame import Bool, Float32, Float64
+from depth_ros.geometry.camera import Intrinsics
+
+NEAR_PLANE_M = 0.1
+"""Returns nearer to the image plane than this have no stable projection."""
+
+
+def usable_returns(
+    points: npt.NDArray[np.floating],
+    min_range_m: float,
+    max_range_m: float,
+    ego_box: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+) -> Bool:
+    """Mask (N,) of the returns that measure the world.
+
+    Out go NaN and infinite returns, (0, 0, 0) (a driver's mark for no echo), those outside
+    [min_range_m, max_range_m] from the LiDAR, and those inside the robot's own box.
+
+    Args:
+        points: (N, 3) in the LiDAR frame, metres.
+        min_range_m: nearest range kept.
+        max_range_m: farthest range kept.
+        ego_box: lower and upper corner (3,) of the robot in the LiDAR frame, metres.
+    """
+    range2 = np.einsum('ij,ij->i', points, points)
+    # NaN compares false and an infinite range is beyond every maximum, so both drop out here.
+    keep: Bool = (range2 > 0) & (range2 >= min_range_m**2) & (range2 <= max_range_m**2)
+    if ego_box is not None:
+        lower, upper = np.asarray(ego_box, dtype=points.dtype)
+        keep &= ~((points >= lower) & (points <= upper)).all(axis=1)
+    return keep
+
+
+def returns_in_view(
+    points: npt.NDArray[np.floating], T_camera_lidar: Float64, intrinsics: Intrinsics
+) -> npt.NDArray[np.floating]:
+    """The points (M, 3) of a sweep (N, 3) that a rectified camera has in its image.
+
+    Most of a spinning LiDAR's sweep lies behind the camera: what follows gets shorter work.
+    """
+    with np.errstate(invalid='ignore', over='ignore'):  # NaN and Inf are not in view
+        u, v, z = _homogeneous(points, T_camera_lidar, intrinsics)
+        # Integer (u, v) is a pixel's centre, so pixel i covers [i - 0.5, i + 0.5).
+        seen = (z > NEAR_PLANE_M) & (u >= -0.5 * z) & (v >= -0.5 * z)
+        seen &= (u < (intrinsics.width - 0.5) * z) & (v < (intrinsics.height - 0.5) * z)
+    return points[np.flatnonzero(seen)]
+
+
+def project_lidar(
+    points: npt.NDArray[np.floating], T_camera_lidar: Float64, intrinsics: Intrinsics
+) -> Float32:
+    """Project returns into a rectified camera; the nearest return of a pixel wins.
+
+    Args:
+        points: (N, 3) in the LiDAR frame, metres; those out of view or not finite are ignored.
+        T_camera_lidar: (4, 4), `p_camera = T_camera_lidar @ p_lidar`.
+        intrinsics: the rectified pinhole camera.
+
+    Returns:
+        (H, W) float32 depth along the optical axis in metres, 0 = no return.
+    """
+    seen = returns_in_view(points, T_camera_lidar, intrinsics)
+    u, v, z = _homogeneous(seen, T_camera_lidar, intrinsics)
+    # Rounding may carry a pixel on the border over it.
+    columns = np.clip(np.rint(u / z), 0, intrinsics.width - 1).astype(np.intp)
+    rows = np.clip(np.rint(v / z), 0, intrinsics.height - 1).astype(np.intp)
+    nearest = np.full((intrinsics.height, intrinsics.width), np.inf, dtype=np.float32)
+    np.minimum.at(nearest, (rows, columns), z)
+    sparse_m = np.zeros_like(nearest)
+    sparse_m[rows, columns] = nearest[rows, columns]
+    return sparse_m
+
+
+def _homogeneous(
+    points: npt.NDArray[np.floating], T_camera_lidar: Float64, intrinsics: Intrinsics
+) -> Float32:
+    """(3, N) of u z, v z, z for points (N, 3)."""
+    projection = (intrinsics.matrix @ T_camera_lidar[:3]).astype(np.float32)
+    moved: Float32 = projection[:, :3] @ points.T.astype(np.float32) + projection[:, 3:]
+    return moved
+
+
+def mean_spacing_px(sparse_m: Float32) -> float:
+    """Mean distance between returns in pixels: 1 / sqrt(density) within their bounding box.
+
+    Raises:
+        GeometryError: there is no return.
+    """
+    left, top, width, height = cv2.boundingRect((sparse_m > 0).view(np.uint8))
+    if width == 0:
+        raise GeometryError('No LiDAR return falls into the image; check the extrinsic.')
+    box = sparse_m[top : top + height, left : left + width]
+    return float(np.sqrt(box.size / cv2.countNonZero(box)))
+
+
+def remove_occluded(sparse_m: Float32, margin: float, window_px: int = 0) -> Float32:
+    """Drop returns that the camera cannot see because something nearer covers them.
+
+    A camera beside the LiDAR looks past a foreground object whose returns are sparse, so that
+    background returns shine through it. A return goes if a window around it holds one whose
+    inverse depth is larger by more than `margin`, relatively. The margin also has to let the
+    slope of the ground pass, hence a share of depth and not metres.
+
+    Args:
+        sparse_m: (H, W) depth in metres, 0 = none.
+        margin: relative excess of depth, > 0.
+        window_px: width of the window; its height is 1.4 times that, since scan lines lie
+            further apart than the returns on them. 0 takes 1.25 times the mean spacing.
+    """
+    width = window_px or int(1.25 * mean_spacing_px(sparse_m))
+    width = min(max(width, 3), 31) | 1
+    height = int(1.4 * width) | 1
+    index = np.flatnonzero(sparse_m > 0)
+    inverse = np.zeros_like(sparse_m)
+    inverse.flat[index] = 1.0 / sparse_m.flat[index]
+    nearest = cv2.dilate(inverse, np.ones((height, width), dtype=np.uint8))
+    covered = nearest.flat[index] > inverse.flat[index] * (1.0 + margin)
+    visible_m = sparse_m.copy()
+    visible_m.flat[index[covered]] = 0.0
+    return visible_m

@@ -1,0 +1,65 @@
+"""Settings of a node as opposed to those of the pipeline; all are fixed once the node runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from depth_ros.pipeline.config import option, validate
+
+
+@dataclass(frozen=True)
+class ExtrinsicConfig:
+    """Where T_camera_lidar comes from: `p_camera = R(quat_xyzw) p_lidar + translation`."""
+
+    source: str = option(
+        'tf', 'Where the extrinsic comes from.', choices=('tf', 'parameters', 'file')
+    )
+    translation: tuple[float, float, float] = option(
+        (0.0, 0.0, 0.0), 'Origin of the LiDAR in the camera optical frame [m].'
+    )
+    quat_xyzw: tuple[float, float, float, float] = option(
+        (0.0, 0.0, 0.0, 0.0),
+        'Rotation from the LiDAR to the camera optical frame, order x y z w; all 0 = not given.',
+    )
+    file: str = option('', 'Path of a calib.json with T_cam_lidar.')
+    camera: str = option('', 'Name of the camera in the file; empty = its only camera.')
+    fixed_frame: str = option(
+        '',
+        'TF frame, such as odom, through which motion between sweep and image is compensated; '
+        'empty = no compensation.',
+    )
+    tf_timeout_s: float = option(
+        0.1,
+        'Longest wait for a transform at the stamp of the image [s].',
+        minimum=0.0,
+        maximum=1.0,
+    )
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """How a node is wired."""
+
+    qos: str = option(
+        'auto',
+        'Reliability of the subscriptions; auto = reliable if every publisher offers it.',
+        choices=('auto', 'reliable', 'best_effort'),
+    )
+    image_transport: str = option(
+        'raw',
+        'Type of the image topic: Image, or CompressedImage on image/compressed.',
+        choices=('raw', 'compressed'),
+    )
+    depth_encoding: str = option(
+        '32FC1',
+        'Encoding of depth images: metres as float, NaN = unknown; or millimetres, 0 = unknown.',
+        choices=('32FC1', '16UC1'),
+    )
+    autostart: bool = option(True, 'Configure and activate at the start.')
+    diagnostics_period_s: float = option(
+        1.0, 'Time between diagnostics [s].', minimum=0.1, maximum=60.0
+    )
+    extrinsic: ExtrinsicConfig = field(default_factory=ExtrinsicConfig)
+
+    def __post_init__(self) -> None:
+        validate(self)

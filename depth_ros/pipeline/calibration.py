@@ -1,0 +1,188 @@
+"""Sigma as a promise: scaled so that it matches held-out LiDAR returns of this very stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from depth_ros.frame import DepthEstimate, Float32, Float64
+from depth_ros.geometry.projection import mean_spacing_px
+from depth_ros.pipeline.config import CalibrationConfig
+
+WITHIN_1_SIGMA, WITHIN_2_SIGMA = 0.6827, 0.9545
+"""Shares of a Gaussian."""
+RANGE_EDGES_M = np.array([5.0, 10.0, 20.0, 40.0, 80.0])
+RANGE_CENTRES_M = np.array([3.0, 7.5, 15.0, 30.0, 60.0, 100.0])
+BORROWED = 50.0
+"""A range bin borrows this many returns from all ranges, so that few of its own mean little."""
+LOG2_RATIOS = np.arange(-8.0, 8.0, 0.125)
+"""Lower edges of the histogram of |error| / sigma."""
+RECENT_FRAMES = 20
+MIN_RETURNS_FOR_ALARM = 200
+COVERAGE_1_BAND, COVERAGE_2_BAND = (0.55, 0.82), (0.88, 0.995)
+
+
+@dataclass(frozen=True)
+class LiveAccuracy:
+    """What was measured at held-out returns of the last frames.
+
+    Attributes:
+        returns: number of held-out returns.
+        median_error_m: median absolute depth error.
+        p95_error_m: 95th percentile of the absolute depth error.
+        coverage_1sigma: share of errors within 1 sigma, sigma taken from before their frame.
+        coverage_2sigma: the same within 2 sigma.
+        scale: factor on the method's raw sigma over all ranges.
+        alarm: why these figures are out of their band, or empty.
+    """
+
+    returns: int
+    median_error_m: float
+    p95_error_m: float
+    coverage_1sigma: float
+    coverage_2sigma: float
+    scale: float
+    alarm: str
+
+
+class HeldOut(NamedTuple):
+    """Sparse depth (H, W) [m], 0 = none, split in two.
+
+    Attributes:
+        seen_m: what a method may use.
+        truth_m: returns to judge it by.
+    """
+
+    seen_m: Float32
+    truth_m: Float32
+
+
+def hold_out(sparse_m: Float32, share: float, seed: tuple[int, int]) -> HeldOut:
+    """Take random windows of returns out, and judge by those in their middle.
+
+    A single return taken out of a scan line is predicted by its two neighbours on that line,
+    more easily than a pixel between the lines. So whole pieces of lines go, windows of 6 by
+    0.75 mean spacings, and the returns in the middle half of a window are the truth: their
+    nearest support is as far away as that of a typical pixel.
+
+    Args:
+        sparse_m: (H, W) depth in metres, 0 = none, with at least one return.
+        share: share of the returns that the method loses, 0 to 0.5; about half of them judge.
+        seed: two integers; the same ones give the same choice.
+    """
+    if share == 0.0:
+        return HeldOut(sparse_m, np.zeros_like(sparse_m))
+    spacing = mean_spacing_px(sparse_m)
+    width, height = round(6 * spacing) | 1, round(0.75 * spacing) | 1
+    returns_per_window = max(1.0, width * height / spacing**2)
+    index = np.flatnonzero(sparse_m > 0)
+    rng = np.random.default_rng([number & (2**63 - 1) for number in seed])
+    centres = np.zeros(sparse_m.shape, dtype=np.uint8)
+    centres.flat[index[rng.random(index.size) < share / returns_per_window]] = 1
+    lost = cv2.dilate(centres, np.ones((height, width), np.uint8)).flat[index] > 0
+    judged = cv2.dilate(centres, np.ones((height, (width // 2) | 1), np.uint8)).flat[index] > 0
+    seen_m, truth_m = sparse_m.copy(), np.zeros_like(sparse_m)
+    seen_m.flat[index[lost]] = 0.0
+    truth_m.flat[index[judged]] = sparse_m.flat[index[judged]]
+    return HeldOut(seen_m, truth_m)
+
+
+class SigmaCalibrator:
+    """Keeps, by range, the scale of sigma at which held-out errors are covered as promised.
+
+    Each frame lends a few returns (`hold_out`), which the method does not see, and has its
+    errors at them counted (`update`). The counts are histograms of log |error| / raw sigma by
+    range, forgotten exponentially. Real errors have heavier tails than a Gaussian, so no scale
+    covers 68 % within 1 sigma and 95 % within 2: the scale taken is the geometric mean of the
+    two that do, which splits the misfit between them.
+    """
+
+    def __init__(self, config: CalibrationConfig) -> None:
+        self.config = config
+        self._counts = np.zeros((len(RANGE_CENTRES_M), len(LOG2_RATIOS)))
+        self._recent: deque[tuple[Float32, Float32]] = deque(maxlen=RECENT_FRAMES)
+        self._scales = np.ones(len(RANGE_CENTRES_M))
+
+    def hold_out(self, sparse_m: Float32, stamp_ns: int) -> HeldOut:
+        """Take returns of a frame away from the method; see `hold_out`."""
+        share = self.config.held_out_share if self.config.enabled else 0.0
+        return hold_out(sparse_m, share, (self.config.seed, stamp_ns))
+
+    def update(self, estimate: DepthEstimate, held_out_m: Float32) -> None:
+        """Count the errors of a raw estimate at held-out returns (H, W), 0 = none."""
+        at = np.flatnonzero(held_out_m > 0)
+        at = at[np.isfinite(estimate.depth_m.flat[at])]
+        if at.size == 0:
+            return
+        depth_m, sigma_m = estimate.depth_m.flat[at], estimate.sigma_m.flat[at]
+        error_m = np.abs(depth_m - held_out_m.flat[at])
+        ratio = error_m / sigma_m
+        if self._counts.any():
+            # Judged with the scale from before this frame: a figure may not grade itself.
+            self._recent.append((error_m, ratio / self._scale_at(depth_m)))
+        log2 = np.log2(np.maximum(ratio, 2.0 ** LOG2_RATIOS[0]))
+        bins = np.searchsorted(LOG2_RATIOS, log2, side='right') - 1
+        self._counts *= np.exp(-1.0 / self.config.memory_frames)
+        np.add.at(self._counts, (np.searchsorted(RANGE_EDGES_M, depth_m), bins), 1.0)
+        total = self._counts.sum(axis=0)
+        borrowed = total * (BORROWED / total.sum())
+        self._scales = np.array([_scale(counts + borrowed) for counts in self._counts])
+
+    def apply(self, estimate: DepthEstimate) -> DepthEstimate:
+        """The estimate with its raw sigma scaled."""
+        if not self._counts.any():
+            return estimate
+        sigma_m = estimate.sigma_m * self._scale_at(estimate.depth_m)
+        return DepthEstimate(estimate.depth_m, sigma_m, estimate.kind)
+
+    def accuracy(self) -> LiveAccuracy | None:
+        """Figures of the last frames, or None before the second frame with returns."""
+        if not self._recent:
+            return None
+        error_m = np.concatenate([errors for errors, _ in self._recent])
+        ratio = np.concatenate([ratios for _, ratios in self._recent])
+        within_1, within_2 = float((ratio <= 1).mean()), float((ratio <= 2).mean())
+        median_m, p95_m = np.quantile(error_m, (0.5, 0.95))
+        return LiveAccuracy(
+            returns=error_m.size,
+            median_error_m=float(median_m),
+            p95_error_m=float(p95_m),
+            coverage_1sigma=within_1,
+            coverage_2sigma=within_2,
+            scale=_scale(self._counts.sum(axis=0)),
+            alarm=_alarm(error_m.size, within_1, within_2),
+        )
+
+    def _scale_at(self, depth_m: Float32) -> Float32:
+        """Scale for each depth, linear between the centres of the range bins."""
+        steps_per_m = 4
+        grid_m = np.arange(int(RANGE_CENTRES_M[-1]) * steps_per_m + 1) / steps_per_m
+        table = np.interp(grid_m, RANGE_CENTRES_M, self._scales).astype(np.float32)
+        # fmin sends NaN to the last entry; the product with a NaN sigma stays NaN.
+        index = np.fmin(depth_m * np.float32(steps_per_m), np.float32(grid_m.size - 1))
+        scale: Float32 = table[index.astype(np.uint16)]
+        return scale
+
+
+def _scale(counts: Float64) -> float:
+    """Geometric mean of the scales that put 68 % within 1 sigma and 95 % within 2."""
+    cumulated = np.cumsum(counts) / counts.sum()
+    upper_edges = np.append(LOG2_RATIOS[1:], LOG2_RATIOS[-1] + LOG2_RATIOS[1] - LOG2_RATIOS[0])
+    one, two = np.interp((WITHIN_1_SIGMA, WITHIN_2_SIGMA), cumulated, upper_edges)
+    return float(2.0 ** ((one + two - 1.0) / 2.0))
+
+
+def _alarm(returns: int, within_1: float, within_2: float) -> str:
+    if returns < MIN_RETURNS_FOR_ALARM:
+        return ''
+    for k, share, band in ((1, within_1, COVERAGE_1_BAND), (2, within_2, COVERAGE_2_BAND)):
+        if not band[0] <= share <= band[1]:
+            return (
+                f'{share:.0%} of held-out errors lie within {k} sigma, '
+                f'wanted {band[0]:.0%} to {band[1]:.1%}'
+            )
+    return ''

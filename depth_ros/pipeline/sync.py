@@ -1,0 +1,193 @@
+"""Pairs each image with the nearest LiDAR sweep by stamp; counts by reason what it drops."""
+
+from __future__ import annotations
+
+import statistics
+from bisect import bisect_left
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from depth_ros.pipeline.config import SyncConfig
+
+# Reasons of drops, the keys of `PairSync.drops`.
+NO_SWEEP = 'no_sweep'
+LATE_IMAGE = 'late_image'
+LATE_SWEEP = 'late_sweep'
+DUPLICATE_IMAGE = 'duplicate_image'
+DUPLICATE_SWEEP = 'duplicate_sweep'
+IMAGE_QUEUE_FULL = 'image_queue_full'
+TIME_JUMP = 'time_jump'
+
+MAX_WAITING_IMAGES = 32
+MAX_SPARE_SWEEPS = 20  # kept besides those that `SyncConfig.sweeps` gathers
+JUMP_NS = 1_000_000_000  # a stream that steps back further than this has started anew
+MAX_LAG_NS = 500_000_000  # sweeps that arrive later than this after their image are not awaited
+MIN_INTERVALS = 3  # the period of the sweeps is trusted from here on
+RECENT = 15  # sweeps whose interval and lag are remembered
+
+ImageT = TypeVar('ImageT')
+SweepT = TypeVar('SweepT')
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Pair(Generic[ImageT, SweepT]):
+    """An image and its sweeps.
+
+    Attributes:
+        image_stamp_ns: time of the image.
+        image: what `add_image` was given.
+        sweeps: (stamp_ns, payload) of the nearest sweep first, then of those before it, going
+            back in time; `SyncConfig.sweeps` of them, or as many as there are.
+    """
+
+    image_stamp_ns: int
+    image: ImageT
+    sweeps: tuple[tuple[int, SweepT], ...]
+
+
+class PairSync(Generic[ImageT, SweepT]):
+    """Pairs images and sweeps as they arrive; the same code live and offline.
+
+    An image is paired as soon as its nearest sweep is known: when a sweep at or after it has
+    come, or when the last one is at least as near as the next is expected to be. Otherwise it
+    waits until the images have moved on by the slop plus the lag with which sweeps have lately
+    arrived (a spinning LiDAR delivers a sweep a turn after its stamp), and then takes the nearest
+    sweep within the slop or is dropped. When too many wait, the oldest is decided by what has
+    come. Pairs come out in the order of their image stamps.
+
+    A stream that steps back by more than 1 s (a bag loop) clears both buffers. Every image ends
+    in exactly one of: a pair, one count in `drops`, `waiting`. Not thread-safe.
+
+    Attributes:
+        drops: number of messages dropped by reason.
+        jumps: how often time went backwards.
+    """
+
+    def __init__(self, config: SyncConfig) -> None:
+        self.drops: Counter[str] = Counter()
+        self.jumps = 0
+        self._slop_ns = round(config.max_sync_slop_s * 1e9)
+        self._gathered = config.sweeps
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._images: list[tuple[int, ImageT]] = []  # waiting, ordered by stamp
+        self._sweeps: list[tuple[int, SweepT]] = []  # ordered by stamp
+        self._newest_image_ns: int | None = None
+        self._newest_sweep_ns: int | None = None
+        self._emitted_ns: int | None = None  # image of the last pair
+        self._forgotten_ns: int | None = None  # newest sweep that was let go
+        self._intervals_ns: deque[int] = deque(maxlen=RECENT)
+        self._lags_ns: deque[int] = deque(maxlen=RECENT)
+
+    @property
+    def waiting(self) -> int:
+        """Number of images that are not decided yet."""
+        return len(self._images)
+
+    def add_image(self, stamp_ns: int, image: ImageT) -> list[Pair[ImageT, SweepT]]:
+        """Take an image; returns the pairs that are decided now, oldest first."""
+        self._check_jump(stamp_ns, self._newest_image_ns)
+        self._newest_image_ns = _later(self._newest_image_ns, stamp_ns)
+        if self._emitted_ns is not None and stamp_ns < self._emitted_ns:
+            self.drops[LATE_IMAGE] += 1
+        elif stamp_ns == self._emitted_ns or not _insert(self._images, stamp_ns, image):
+            self.drops[DUPLICATE_IMAGE] += 1
+        return self._decide()
+
+    def add_sweep(self, stamp_ns: int, sweep: SweepT) -> list[Pair[ImageT, SweepT]]:
+        """Take a sweep; returns the pairs that are decided now, oldest first."""
+        self._check_jump(stamp_ns, self._newest_sweep_ns)
+        if self._forgotten_ns is not None and stamp_ns <= self._forgotten_ns:
+            self.drops[LATE_SWEEP] += 1
+            return []
+        if not _insert(self._sweeps, stamp_ns, sweep):
+            self.drops[DUPLICATE_SWEEP] += 1
+            return []
+        if self._newest_image_ns is not None:
+            self._lags_ns.append(min(max(self._newest_image_ns - stamp_ns, 0), MAX_LAG_NS))
+        if self._newest_sweep_ns is not None and stamp_ns > self._newest_sweep_ns:
+            self._intervals_ns.append(stamp_ns - self._newest_sweep_ns)
+        self._newest_sweep_ns = _later(self._newest_sweep_ns, stamp_ns)
+        pairs = self._decide()
+        self._forget(len(self._sweeps) - MAX_SPARE_SWEEPS)
+        return pairs
+
+    def flush(self) -> list[Pair[ImageT, SweepT]]:
+        """Decide all waiting images by what has come; for the end of a recording."""
+        return self._decide(all_images=True)
+
+    def _check_jump(self, stamp_ns: int, newest_ns: int | None) -> None:
+        if newest_ns is not None and stamp_ns < newest_ns - JUMP_NS:
+            self.jumps += 1
+            self.drops[TIME_JUMP] += self.waiting
+            self._start_anew()
+
+    def _decide(self, all_images: bool = False) -> list[Pair[ImageT, SweepT]]:
+        pairs = []
+        while self._images:
+            stamp_ns, image = self._images[0]
+            overfull = self.waiting > MAX_WAITING_IMAGES
+            if not (all_images or overfull or self._is_final(stamp_ns)):
+                break
+            del self._images[0]
+            nearest = self._nearest(stamp_ns)
+            if nearest is None:
+                self.drops[IMAGE_QUEUE_FULL if overfull else NO_SWEEP] += 1
+                continue
+            first = max(nearest + 1 - self._gathered, 0)
+            pairs.append(Pair(stamp_ns, image, tuple(self._sweeps[first : nearest + 1][::-1])))
+            self._emitted_ns = stamp_ns
+            # Later images reach back to here at most.
+            self._forget(bisect_left(self._sweeps, stamp_ns - self._slop_ns, key=_stamp))
+        return pairs
+
+    def _is_final(self, image_ns: int) -> bool:
+        """Whether no sweep still to come is expected to be nearer to the image."""
+        if self._newest_sweep_ns is not None:
+            gap_ns = image_ns - self._newest_sweep_ns
+            if gap_ns <= 0:
+                return True
+            if gap_ns <= self._slop_ns and len(self._intervals_ns) >= MIN_INTERVALS:
+                expected_ns = self._newest_sweep_ns + statistics.median_low(self._intervals_ns)
+                if gap_ns <= abs(expected_ns - image_ns):
+                    return True
+        patience_ns = self._slop_ns + max(self._lags_ns, default=0)
+        return self._newest_image_ns is not None and self._newest_image_ns > image_ns + patience_ns
+
+    def _nearest(self, image_ns: int) -> int | None:
+        """Index of the nearest sweep within the slop, the earlier of two; None without one."""
+        after = bisect_left(self._sweeps, image_ns, key=_stamp)
+        near = [
+            (abs(self._sweeps[i][0] - image_ns), i)
+            for i in (after - 1, after)
+            if 0 <= i < len(self._sweeps)
+        ]
+        distance_ns, index = min(near, default=(self._slop_ns + 1, 0))
+        return index if distance_ns <= self._slop_ns else None
+
+    def _forget(self, count: int) -> None:
+        """Let the `count` oldest sweeps go, but for those that the next pair gathers."""
+        count = max(count - (self._gathered - 1), 0)
+        if count > 0:
+            self._forgotten_ns = self._sweeps[count - 1][0]
+            del self._sweeps[:count]
+
+
+def _stamp(stamped: tuple[int, object]) -> int:
+    return stamped[0]
+
+
+def _later(newest_ns: int | None, stamp_ns: int) -> int:
+    return stamp_ns if newest_ns is None else max(newest_ns, stamp_ns)
+
+
+def _insert(ordered: list[tuple[int, T]], stamp_ns: int, payload: T) -> bool:
+    """Insert by stamp; False if that stamp is there already."""
+    index = bisect_left(ordered, stamp_ns, key=_stamp)
+    if index < len(ordered) and ordered[index][0] == stamp_ns:
+        return False
+    ordered.insert(index, (stamp_ns, payload))
+    return True

@@ -1,0 +1,48 @@
+"""Image files, and depth moved from one camera into another."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from depth_ros.datasets.images import DepthCamera, read_image, register_depth
+from depth_ros.geometry.camera import Intrinsics
+
+
+def test_depth_of_another_camera_is_registered_with_the_nearest_on_top():
+    shift = np.eye(4)
+    shift[0, 3] = -0.2
+    source = DepthCamera(Intrinsics(9, 3, 10, 10, 4, 1), shift)
+    target = Intrinsics(9, 3, 5, 5, 4, 1)
+    depth_m = np.zeros((3, 9), np.float32)
+    depth_m[1, 3] = 2.0
+    depth_m[1, 5] = 1.0
+    registered = register_depth(depth_m, source, target)
+    # u_d = 3: x = -0.2 - 0.2 = -0.4, u = 4 - 0.4 / 2 * 5 = 3
+    # u_d = 5: x = 0.1 - 0.2 = -0.1, u = 4 - 0.1 * 5 = 3.5, to the even 4
+    expected = np.zeros((3, 9), np.float32)
+    expected[1, 3], expected[1, 4] = 2.0, 1.0
+    np.testing.assert_array_equal(registered, expected)
+    # u_d = 4 at 1 m: x = -0.2, u = 3: hides the wall at 2 m
+    depth_m[1, 4] = 1.0
+    expected[1, 3] = 1.0
+    np.testing.assert_array_equal(register_depth(depth_m, source, target), expected)
+
+
+def test_registering_into_the_same_camera_changes_nothing():
+    depth_m = np.random.default_rng(0).uniform(0.5, 9, (12, 16)).astype(np.float32)
+    depth_m[depth_m < 2] = 0
+    camera = Intrinsics(16, 12, 20, 21, 7.3, 5.1)
+    registered = register_depth(depth_m, DepthCamera(camera, np.eye(4)), camera)
+    np.testing.assert_array_equal(registered, depth_m)
+
+
+def test_exif_orientation_does_not_turn_the_image(tmp_path):
+    image = np.zeros((4, 8, 3), np.uint8)
+    jpeg = cv2.imencode('.jpg', image)[1].tobytes()
+    tiff = b'MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0'  # rotate 90 degrees
+    exif = b'Exif\0\0' + tiff
+    segment = b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
+    (tmp_path / 'a.jpg').write_bytes(jpeg[:2] + segment + jpeg[2:])
+    assert cv2.imread(str(tmp_path / 'a.jpg')).shape == (8, 4, 3)  # the flag is there
+    assert read_image(tmp_path / 'a.jpg').shape == (4, 8, 3)

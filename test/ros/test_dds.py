@@ -1,0 +1,191 @@
+"""The shared-memory profile: when it is set, and that it saves large messages."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from depth_ros.nodes import dds
+
+NEW, OLD = dds.PROFILE_VARIABLES
+REPOSITORY = Path(__file__).resolve().parents[2]
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def enough_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dds.shutil, 'disk_usage', lambda _: SimpleNamespace(free=1024 * MIB))
+
+
+def test_profile_is_set_under_both_names() -> None:
+    environ: dict[str, str] = {}
+    path = dds.use_shared_memory_profile(environ=environ)
+    assert path is not None
+    assert path.name == 'fastdds_shm.xml'
+    assert environ == {NEW: str(path), OLD: str(path)}
+
+
+@pytest.mark.parametrize('variable', [NEW, OLD])
+def test_profile_of_the_user_is_left_alone(variable: str) -> None:
+    environ = {variable: '/robot/own.xml'}
+    assert dds.use_shared_memory_profile(environ=environ) is None
+    assert environ == {variable: '/robot/own.xml'}
+
+
+def test_empty_variable_counts_as_unset_and_goes() -> None:
+    environ = {NEW: '', OLD: '/robot/own.xml'}
+    assert dds.use_shared_memory_profile(environ=environ) is None
+    assert environ == {OLD: '/robot/own.xml'}
+    environ = {NEW: '', OLD: ''}
+    assert str(dds.use_shared_memory_profile(environ=environ)) == environ[NEW] == environ[OLD]
+
+
+def test_other_middleware_is_left_alone() -> None:
+    environ = {'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}
+    assert dds.use_shared_memory_profile(environ=environ) is None
+    assert list(environ) == ['RMW_IMPLEMENTATION']
+
+
+def test_small_shared_memory_is_reported_and_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(dds.shutil, 'disk_usage', lambda _: SimpleNamespace(free=64 * MIB))
+    environ: dict[str, str] = {}
+    with caplog.at_level(logging.WARNING):
+        assert dds.use_shared_memory_profile(dds.CLOUDS_PROFILE, environ) is None
+    assert environ == {}
+    assert '64 MiB' in caplog.text
+    assert '128' in caplog.text
+    assert '--ipc=host' in caplog.text
+    assert dds.use_shared_memory_profile(dds.IMAGES_PROFILE, environ) is not None
+
+
+def test_missing_shared_memory_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(_: Path) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(dds.shutil, 'disk_usage', missing)
+    assert dds.use_shared_memory_profile(environ={}) is None
+    assert '/dev/shm is missing' in caplog.text
+
+
+@pytest.mark.parametrize(('name', 'mib'), [(dds.IMAGES_PROFILE, 24), (dds.CLOUDS_PROFILE, 128)])
+def test_segment_sizes(name: str, mib: int) -> None:
+    assert dds.segment_bytes(REPOSITORY / 'config' / name) == mib * MIB
+
+
+def installed(prefix: Path) -> Path:
+    """A copy of the module as pip or colcon would install it, and the profile below `prefix`."""
+    profile = prefix / 'share/depth_ros/config/fastdds_shm.xml'
+    profile.parent.mkdir(parents=True)
+    shutil.copy(REPOSITORY / 'config/fastdds_shm.xml', profile)
+    return profile
+
+
+@pytest.fixture
+def copy_of_dds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    file = tmp_path / 'site-packages/depth_ros/nodes/dds.py'
+    file.parent.mkdir(parents=True)
+    shutil.copy(dds.__file__, file)
+    spec = importlib.util.spec_from_file_location('installed_dds', file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
+    monkeypatch.setattr(importlib.metadata, 'files', lambda _: None)
+    monkeypatch.setattr(sys, 'prefix', str(tmp_path / 'empty'))
+    return module
+
+
+def test_share_file_is_found_below_each_kind_of_prefix(
+    copy_of_dds: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = copy_of_dds.find_share_file
+    assert find('config/fastdds_shm.xml') is None
+
+    below_sys = installed(tmp_path / 'venv')
+    monkeypatch.setattr(sys, 'prefix', str(tmp_path / 'venv'))
+    assert find('config/fastdds_shm.xml') == below_sys
+
+    below_ament = installed(tmp_path / 'colcon')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', f'/opt/ros/none{os.pathsep}{tmp_path / "colcon"}')
+    assert find('config/fastdds_shm.xml') == below_ament
+
+    below_user = installed(tmp_path / 'user')
+    entry = importlib.metadata.PackagePath('../user/share/depth_ros/config/fastdds_shm.xml')
+    entry.dist = SimpleNamespace(locate_file=(tmp_path / 'site-packages').joinpath)
+    monkeypatch.setattr(importlib.metadata, 'files', lambda _: [entry])
+    assert find('config/fastdds_shm.xml') == below_user
+
+
+def test_profile_that_is_not_installed_is_reported(
+    copy_of_dds: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ: dict[str, str] = {}
+    assert copy_of_dds.use_shared_memory_profile(environ=environ) is None
+    assert environ == {}
+    assert 'fastdds_shm.xml is not installed' in caplog.text
+
+
+TALKER = """
+import sys, time
+from depth_ros.nodes.dds import use_shared_memory_profile
+assert use_shared_memory_profile()
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+rclpy.init()
+node = Node('talker')
+qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+publisher = node.create_publisher(Image, 'image', qos)
+message = Image(height=600, width=1000, step=3000, encoding='rgb8')
+message.data.frombytes(bytes(1_800_000))
+deadline = time.monotonic() + 10
+while publisher.get_subscription_count() == 0 and time.monotonic() < deadline:
+    time.sleep(0.01)
+time.sleep(0.2)
+for k in range(int(sys.argv[1])):
+    message.header.stamp.sec = k
+    publisher.publish(message)
+    time.sleep(0.04)
+time.sleep(0.2)
+node.destroy_node()
+rclpy.try_shutdown()
+"""
+
+
+@pytest.mark.ros
+def test_best_effort_images_of_another_process_arrive(
+    ros: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sensor_msgs.msg import Image
+
+    from depth_ros.nodes.qos import AdaptiveSubscription
+
+    monkeypatch.undo()  # the child looks at the real /dev/shm, and so do we
+    if shutil.disk_usage('/dev/shm').free < 64 * MIB:
+        pytest.skip('/dev/shm has less than 64 MiB left')
+    stamps: list[int] = []
+    node = ros.node('listener')
+    AdaptiveSubscription(
+        node, Image, 'image', lambda m: stamps.append(m.header.stamp.sec), mode='best_effort'
+    )
+    environ = {k: v for k, v in os.environ.items() if k not in dds.PROFILE_VARIABLES}
+    environ['PYTHONPATH'] = os.pathsep.join([str(REPOSITORY), environ.get('PYTHONPATH', '')])
+    subprocess.run([sys.executable, '-c', TALKER, '30'], env=environ, check=True, timeout=30)
+    assert len(stamps) >= 24, f'{len(stamps)} of 30 arrived'

@@ -1,0 +1,153 @@
+"""The rules of the source tree: imports point one way, optional libraries stay optional."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / 'depth_ros'
+MAX_LINES = 400
+
+# What each layer may import besides itself.
+CORE = {'errors', 'frame', 'geometry', 'models', 'engines', 'methods', 'pipeline'}
+ALLOWED = {
+    'errors': set(),
+    'frame': {'errors'},
+    'geometry': {'errors', 'frame'},
+    'models': {'errors', 'frame', 'geometry'},
+    'engines': {'errors', 'frame', 'geometry', 'models'},
+    'methods': {'errors', 'frame', 'geometry', 'models', 'engines'},
+    'pipeline': CORE,
+    'nodes': CORE,
+    'datasets': CORE,
+    'evaluation': CORE | {'datasets'},
+    'training': CORE | {'datasets', 'evaluation'},
+    'cli': CORE | {'datasets', 'evaluation', 'training', 'nodes'},
+}
+# Nodes that read what is on disk: recordings to play, the extrinsic of a calib.json.
+EXCEPTIONS = {
+    ('nodes/player_node.py', 'datasets'),
+    ('nodes/transforms.py', 'datasets'),
+}
+
+ROS = {
+    'ament_index_python',
+    'builtin_interfaces',
+    'cv_bridge',
+    'diagnostic_updater',
+    'launch',
+    'launch_ros',
+    'message_filters',
+    'rcl_interfaces',
+    'rclpy',
+    'rosbag2_py',
+    'rosgraph_msgs',
+    'sensor_msgs_py',
+    'tf2_py',
+    'tf2_ros',
+}
+OPTIONAL = {'torch', 'tensorrt', 'onnxruntime', 'openvino', 'open3d', 'rosbags'}
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """Each imported name with dots, and whether it happens when the module is imported.
+
+    `from a import b` counts as `a.b`. Blocks under `if TYPE_CHECKING` are left out.
+    """
+    todo: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while todo:
+        node, at_import = todo.pop()
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, at_import) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'relative import in line {node.lineno}'
+            yield from ((f'{node.module}.{alias.name}', at_import) for alias in node.names)
+        body = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.If) and 'TYPE_CHECKING' in ast.unparse(node.test):
+            body = list(node.orelse)
+        is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        todo += [(child, at_import and not is_function) for child in body]
+
+
+def violations(path: str, source: str) -> list[str]:
+    """What is wrong with the file at `path` relative to the package."""
+    layer = path.removesuffix('.py').split('/')[0]
+    lines = len(source.splitlines())
+    found = [f'{path}: {lines} lines, at most {MAX_LINES}'] if lines > MAX_LINES else []
+    for name, at_import in imports(ast.parse(source)):
+        root, _, rest = name.partition('.')
+        if root == 'depth_ros':
+            other = rest.split('.')[0]
+            allowed = ALLOWED.get(layer, set(ALLOWED)) | {layer}
+            if other in ALLOWED and other not in allowed and (path, other) not in EXCEPTIONS:
+                found.append(f'{path}: {layer} must not import {name}')
+        if (root in ROS or root.endswith(('_msgs', '_srvs'))) and layer != 'nodes':
+            found.append(f'{path}: only nodes may import {root}')
+        if root in OPTIONAL and at_import:
+            found.append(f'{path}: import {root} where it is used')
+    return found
+
+
+def test_source_tree_keeps_the_rules() -> None:
+    files = sorted(PACKAGE.rglob('*.py'))
+    assert files
+    found = [
+        text
+        for file in files
+        for text in violations(file.relative_to(PACKAGE).as_posix(), file.read_text())
+    ]
+    assert not found, '\n'.join(found)
+
+
+def test_every_layer_is_known() -> None:
+    layers = {
+        p.stem for p in PACKAGE.iterdir() if p.suffix == '.py' or (p / '__init__.py').exists()
+    }
+    assert layers - {'__init__', '__main__'} <= set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ('path', 'source', 'wrong'),
+    [
+        ('geometry/a.py', 'from depth_ros.methods.base import M', 'depth_ros.methods.base.M'),
+        ('geometry/a.py', 'from depth_ros import pipeline', 'depth_ros.pipeline'),
+        ('pipeline/a.py', 'import depth_ros.datasets.base', 'depth_ros.datasets.base'),
+        ('pipeline/a.py', 'def f():\n  from depth_ros.nodes import qos', 'depth_ros.nodes.qos'),
+        ('nodes/a.py', 'import depth_ros.datasets', 'depth_ros.datasets'),
+        ('errors.py', 'import depth_ros.frame', 'depth_ros.frame'),
+        ('pipeline/a.py', 'import rclpy', 'rclpy'),
+        ('cli/a.py', 'def f():\n  from sensor_msgs.msg import Image', 'sensor_msgs'),
+        ('geometry/a.py', 'from geometry_msgs import msg', 'geometry_msgs'),
+        ('methods/a.py', 'import torch.nn as nn', 'torch'),
+        ('datasets/a.py', 'try:\n  import rosbags\nexcept ImportError:\n  pass', 'rosbags'),
+        ('engines/a.py', 'class A:\n  import tensorrt', 'tensorrt'),
+        ('frame.py', 'x = 1\n' * (MAX_LINES + 1), '401 lines'),
+    ],
+)
+def test_bad_source_is_found(path: str, source: str, wrong: str) -> None:
+    found = violations(path, source)
+    assert len(found) == 1
+    assert wrong in found[0]
+
+
+@pytest.mark.parametrize(
+    ('path', 'source'),
+    [
+        ('geometry/a.py', 'from depth_ros.geometry.camera import Camera\nimport numpy'),
+        ('pipeline/a.py', 'from depth_ros import __version__'),
+        ('nodes/a.py', 'import rclpy\nfrom depth_ros.pipeline import sync'),
+        ('nodes/player_node.py', 'from depth_ros.datasets.base import Dataset'),
+        ('engines/a.py', 'def f():\n  import tensorrt\n  import torch'),
+        (
+            'frame.py',
+            'from typing import TYPE_CHECKING\n'
+            'if TYPE_CHECKING:\n  import torch\n  from depth_ros.geometry.camera import Camera',
+        ),
+        ('frame.py', 'x = 1\n' * MAX_LINES),
+    ],
+)
+def test_good_source_passes(path: str, source: str) -> None:
+    assert violations(path, source) == []
