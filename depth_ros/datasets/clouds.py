@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from depth_ros.datasets.pcd import Table, decode_pcd, encode_pcd
 from depth_ros.datasets.ply import decode_ply, encode_ply
 from depth_ros.errors import DatasetError
+from depth_ros.files import write_atomic
 from depth_ros.frame import Float32
 from depth_ros.geometry.cloud import CLOUD_FIELDS
 
@@ -58,7 +58,7 @@ def write_pcd(path: Path | str, cloud: Table | Float32) -> None:
     Raises:
         DatasetError: another shape, or x, y, z are missing.
     """
-    _replace_file(Path(path), encode_pcd(_as_table(cloud)))
+    write_atomic(path, encode_pcd(_as_table(cloud)))
 
 
 def write_ply(path: Path | str, cloud: Table | Float32) -> None:
@@ -67,7 +67,7 @@ def write_ply(path: Path | str, cloud: Table | Float32) -> None:
     Raises:
         DatasetError: as `write_pcd`.
     """
-    _replace_file(Path(path), encode_ply(_as_table(cloud)))
+    write_atomic(path, encode_ply(_as_table(cloud)))
 
 
 def _read_table(path: Path, fields: Sequence[str], key: str | None) -> Table:
@@ -126,12 +126,3 @@ def _as_table(cloud: npt.NDArray[Any]) -> Table:
         return np.ascontiguousarray(cloud).view(columns)[..., 0]
     _check_columns(cloud)
     return cloud
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

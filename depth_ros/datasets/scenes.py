@@ -108,7 +108,9 @@ def indoor(rng: np.random.Generator, duration_s: float, relief_m: float) -> Worl
     _dining(solids, rng)
     _along_walls(solids, rng)
     lamps = tuple(Light(np.array([x, 0.0, 2.9]), (1.0, 0.94, 0.84), 2.2) for x in (-2.9, 2.9))
-    scene = Scene(tuple(solids), lamps, ambient_up=(0.34, 0.34, 0.35), ambient_down=(0.30, 0.27, 0.24))
+    scene = Scene(
+        tuple(solids), lamps, ambient_up=(0.34, 0.34, 0.35), ambient_down=(0.30, 0.27, 0.24)
+    )
     start = rng.uniform(0, 2 * math.pi)
 
     def pose(time_s: float) -> Float64:
@@ -163,7 +165,9 @@ def _houses(solids: list[Solid], rng: np.random.Generator, side: int, end: float
     for x in np.arange(-30.0, end, 33.0):
         wall, tint = _WALLS[rng.integers(len(_WALLS))]
         place = Placer(solids, (float(x), side * 38.0, -1.0))
-        place.box((0, 0, 0), (27.0, 12.0, float(rng.uniform(12, 24))), (wall, 'roof', 'roof'), tint)
+        place.box(
+            (0, 0, 0), (27.0, 12.0, float(rng.uniform(12, 24))), (wall, 'roof', 'roof'), tint
+        )
 
 
 def _house(solids: list[Solid], rng: np.random.Generator, at: Vector, width: float) -> None:
@@ -175,7 +179,9 @@ def _house(solids: list[Solid], rng: np.random.Generator, at: Vector, width: flo
         place.box((0, 0, 0), (width, 12.1, 4.6), ('shop', 'stone', 'stone'))
     else:
         place.box((0, 0, 0), (width, 12.08, 2.0), 'stone')
-        place.box((0, 0, 2.0), (width, 12.0, 2.6), wall.split('_')[0].replace('office', 'concrete'), tint)
+        place.box(
+            (0, 0, 2.0), (width, 12.0, 2.6), wall.split('_')[0].replace('office', 'concrete'), tint
+        )
     place.box((0, 0, 4.6), (width, 12.0, floors), (wall, 'roof', 'roof'), tint)
     place.box((0, 0, 4.5), (width, 12.3, 0.22), 'stone')
     place.box((0, 0, 4.6 + floors), (width, 12.5, 0.35), ('stone', 'roof', 'stone'))

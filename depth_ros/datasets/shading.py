@@ -106,7 +106,9 @@ def surface_normals(surfaces: Sequence[Surface], points: Float64, hits: Hits) ->
 def sky(unit: Float64) -> Float64:
     """Linear RGB (N, 3) of a fair sky along unit vectors (N, 3); the horizon goes on below it."""
     height = np.clip(unit[:, 2], 0, 1)[:, None]
-    colour = (0.66, 0.76, 0.88) + ((0.13, 0.30, 0.66) - np.array((0.66, 0.76, 0.88))) * height**0.55
+    colour = (0.66, 0.76, 0.88) + (
+        (0.13, 0.30, 0.66) - np.array((0.66, 0.76, 0.88))
+    ) * height**0.55
     up = np.flatnonzero(unit[:, 2] > 0.03)
     plane = unit[up, :2] / (unit[up, 2:] + 0.12)
     cloud = texture('cloud').sample(plane, np.full(len(up), 0.004))[:, :1]

@@ -76,7 +76,9 @@ def texture(name: str) -> Texture:
     levels[0][..., :3] **= 2.2  # painted as sRGB, lit as linear light
     while min(levels[-1].shape[:2]) > 1:
         height, width = levels[-1].shape[:2]
-        levels.append(cv2.resize(levels[-1], (width // 2, height // 2), None, 0, 0, cv2.INTER_AREA))
+        levels.append(
+            cv2.resize(levels[-1], (width // 2, height // 2), None, 0, 0, cv2.INTER_AREA)
+        )
     return Texture(tuple(levels), size_m)
 
 
@@ -94,9 +96,7 @@ def _picture(colour: Colour, size: int = 512, gloss: float = 0.0) -> Float32:
     return np.full((size, size, 4), (*colour, gloss), dtype=np.float32)
 
 
-def _noisy(
-    colour: Colour, size: int, *grains: tuple[float, float], gloss: float = 0.0
-) -> Painter:
+def _noisy(colour: Colour, size: int, *grains: tuple[float, float], gloss: float = 0.0) -> Painter:
     """A painter of plain material with (exponent, strength) layers of noise."""
 
     def paint(rng: np.random.Generator) -> Float32:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from depth_ros.errors import EvaluationError
 from depth_ros.evaluation.colormap import ColorScale, fitted_limits
-from depth_ros.evaluation.files import write_atomic
+from depth_ros.files import write_atomic
 from depth_ros.frame import UInt8
 
 Array = npt.NDArray[np.floating]

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from depth_ros.errors import EvaluationError
-from depth_ros.evaluation.files import write_atomic
 from depth_ros.evaluation.metrics import Scores
+from depth_ros.files import write_atomic
 
 
 class Unit(Enum):

@@ -1,0 +1,164 @@
+"""A method judged on a dataset: the pipeline runs as on a robot, and truth decides."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from depth_ros.datasets.base import Dataset, Sample
+from depth_ros.errors import DepthRosError, EvaluationError
+from depth_ros.evaluation.metrics import Scores, mean_scores, score_image
+from depth_ros.frame import Float32, Frame
+from depth_ros.geometry.resize import resize_sparse
+from depth_ros.pipeline.calibration import hold_out
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.fusion import FusionPipeline, StageTimer
+
+GROUND_TRUTH = 'depth_gt'
+HELD_OUT_LIDAR = 'held-out LiDAR'
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One scored image.
+
+    Attributes:
+        name: of the sample.
+        camera_name: its camera.
+        truth: what judged it, `GROUND_TRUTH` or `HELD_OUT_LIDAR`.
+        scores: its scores.
+        timings_ms: time by stage.
+    """
+
+    name: str
+    camera_name: str
+    truth: str
+    scores: Scores
+    timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a method reached on a dataset.
+
+    Attributes:
+        method: name of the method.
+        scores: means of per-image values.
+        ms: median time by stage, and in total, in milliseconds.
+        images: every image in order.
+    """
+
+    method: str
+    scores: Scores
+    ms: dict[str, float]
+    images: tuple[ImageResult, ...]
+
+    @property
+    def truth(self) -> str:
+        """What judged the images; both kinds where a dataset has truth for only some."""
+        return ' and '.join(sorted({image.truth for image in self.images}))
+
+
+def evaluate(
+    dataset: Dataset,
+    config: PipelineConfig,
+    *,
+    held_out_share: float = 0.10,
+    seed: int = 0,
+    points: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score a method on every image of a dataset.
+
+    Each camera has a pipeline of its own that sees its images in order, as on a robot, so the
+    calibration of sigma learns as it would there. An image is judged by its ground truth, or by
+    LiDAR returns that the method does not get to see (`pipeline.calibration.hold_out`).
+
+    Args:
+        dataset: images to score.
+        config: settings of the pipeline, the method among them.
+        held_out_share: share of the returns that is taken away where there is no ground truth.
+        seed: of every random choice; the choice for an image does not depend on the others.
+        points: for data with truth but no LiDAR: so many random truth pixels are what the
+            method gets. They stay in the truth, as the benchmarks of the field do it.
+        progress: `progress(done, of)` is called after each image.
+
+    Raises:
+        EvaluationError: an image cannot be scored, with its name; or there is none.
+    """
+    pipelines: dict[str, FusionPipeline] = {}
+    images = []
+    for index in range(len(dataset)):
+        sample = dataset.sample(index)
+        pipeline = pipelines.setdefault(sample.camera_name, FusionPipeline(config))
+        try:
+            frame = sample.frame if points is None else sampled_frame(sample, points, seed)
+            images.append(_score(pipeline, replace(sample, frame=frame), held_out_share, seed))
+        except DepthRosError as error:
+            raise EvaluationError(f'{dataset.name}, {sample.name}: {error}') from error
+        if progress is not None:
+            progress(index + 1, len(dataset))
+    scores = mean_scores([image.scores for image in images])
+    method = next(iter(pipelines.values())).method_name
+    return Evaluation(method, scores, _median_ms(images), tuple(images))
+
+
+def sampled_frame(sample: Sample, points: int, seed: int = 0) -> Frame:
+    """A frame whose sparse depth is random pixels of the sample's ground truth.
+
+    Args:
+        sample: with `depth_gt_m`.
+        points: number of pixels, or all if there are fewer.
+        seed: of the choice.
+
+    Raises:
+        EvaluationError: the sample has no ground truth, or `points` is not positive.
+    """
+    if sample.depth_gt_m is None:
+        raise EvaluationError('there is no ground truth to take points from; leave points out.')
+    if points < 1:
+        raise EvaluationError(f'points must be at least 1, got {points}.')
+    known = np.flatnonzero(sample.depth_gt_m > 0)
+    rng = np.random.default_rng(_image_seed(sample, seed))
+    chosen = rng.choice(known, min(points, known.size), replace=False)
+    sparse_m = np.zeros_like(sample.depth_gt_m)
+    sparse_m.flat[chosen] = sample.depth_gt_m.flat[chosen]
+    return replace(sample.frame, points=None, sparse_m=sparse_m, lidar_stamp_ns=None)
+
+
+def truth_in_view(depth_gt_m: Float32, height: int, width: int) -> Float32:
+    """Ground truth at the size of the estimate (H, W); pixels are moved, never interpolated."""
+    if depth_gt_m.shape == (height, width):
+        return depth_gt_m
+    return resize_sparse(depth_gt_m, width, height)
+
+
+def _score(pipeline: FusionPipeline, sample: Sample, share: float, seed: int) -> ImageResult:
+    if sample.depth_gt_m is None and not 0.0 < share <= 0.5:
+        raise EvaluationError(f'without ground truth held out must be in (0, 0.5], got {share}.')
+    watch = StageTimer()
+    view = pipeline.observe(sample.frame, watch)
+    if sample.depth_gt_m is not None:
+        kind, truth_m = GROUND_TRUTH, truth_in_view(sample.depth_gt_m, *view.sparse_m.shape)
+    else:
+        kind = HELD_OUT_LIDAR
+        seen_m, truth_m = hold_out(view.sparse_m, share, _image_seed(sample, seed))
+        view = replace(view, sparse_m=seen_m)
+    result = pipeline.complete(view)
+    estimate = result.estimate
+    scores = score_image(estimate.depth_m, estimate.sigma_m, truth_m)
+    timings_ms = {**watch.timings_ms, **result.timings_ms}
+    return ImageResult(sample.name, sample.camera_name, kind, scores, timings_ms)
+
+
+def _image_seed(sample: Sample, seed: int) -> tuple[int, int]:
+    """Of the name and not the stamp: the calibrator's own choice must be another one."""
+    return seed, zlib.crc32(sample.name.encode())
+
+
+def _median_ms(images: Sequence[ImageResult]) -> dict[str, float]:
+    rows = [{**image.timings_ms, 'total': sum(image.timings_ms.values())} for image in images]
+    return {stage: float(np.median([row[stage] for row in rows])) for stage in rows[0]}

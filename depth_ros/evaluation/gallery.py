@@ -1,0 +1,62 @@
+"""The pictures of one completed frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from depth_ros.evaluation import figures
+from depth_ros.evaluation.cloud_view import cloud_picture
+from depth_ros.evaluation.colormap import fitted_limits
+from depth_ros.evaluation.evaluate import truth_in_view
+from depth_ros.frame import Float32, UInt8
+from depth_ros.pipeline.config import OutputConfig
+from depth_ros.pipeline.fusion import FusionResult
+
+
+def pictures(
+    result: FusionResult, output: OutputConfig, depth_gt_m: Float32 | None = None
+) -> dict[str, UInt8]:
+    """Overlay, depth, sigma, cloud and, with truth, error: (H, W, 3) uint8 RGB each.
+
+    LiDAR and depth share their colours. The cloud is what a robot would get: gated by sigma.
+
+    Args:
+        result: of the pipeline.
+        output: settings of the gate.
+        depth_gt_m: (H, W) true depth in metres, 0 = unknown, at any size of the view; or None.
+    """
+    view, estimate = result.view, result.estimate
+    limits_m = fitted_limits(estimate.depth_m)
+    found = {
+        'overlay': figures.lidar_overlay(view.image, view.sparse_m, limits_m),
+        'depth': figures.depth_picture(estimate.depth_m, limits_m),
+        'sigma': figures.sigma_picture(estimate.sigma_m),
+    }
+    if depth_gt_m is not None:
+        truth_m = truth_in_view(depth_gt_m, *estimate.depth_m.shape)
+        found['error'] = figures.error_picture(estimate.depth_m, truth_m)
+    found['cloud'] = _cloud(result, output)
+    return found
+
+
+def sheet(result: FusionResult, parts: dict[str, UInt8]) -> UInt8:
+    """The image and its `pictures` on one contact sheet."""
+    titles = {
+        'overlay': 'LiDAR returns',
+        'depth': f'depth, {result.method}',
+        'sigma': 'sigma, one standard deviation',
+        'error': 'error against ground truth',
+        'cloud': 'cloud, gated by sigma',
+    }
+    tiles = [('camera, rectified', result.view.image)]
+    tiles += [(titles[name], picture) for name, picture in parts.items()]
+    return figures.contact_sheet(tiles)
+
+
+def _cloud(result: FusionResult, output: OutputConfig) -> UInt8:
+    intrinsics = result.view.intrinsics
+    depth_m = result.gated_depth_m(output)
+    rows, columns = np.nonzero(np.isfinite(depth_m))
+    points = intrinsics.unproject(np.stack((columns, rows), axis=-1), depth_m[rows, columns])
+    height = round(intrinsics.width * 9 / 16)
+    return cloud_picture(points, result.view.image[rows, columns], intrinsics.width, height)
