@@ -152,7 +152,8 @@ class Camera:
         if not all(math.isfinite(x) for x in (*self.D, *self.R_rect)):
             raise GeometryError(f'Distortion and rectification must be finite, got {self}.')
         rotation = np.reshape(self.R_rect, (3, 3)) if len(self.R_rect) == 9 else np.zeros((3, 3))
-        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+        orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+        if not orthonormal or np.linalg.det(rotation) < 0:
             raise GeometryError(f'R_rect must be a rotation of 9 numbers, got {self.R_rect}.')
         if self.rectified is None:
             object.__setattr__(self, 'rectified', self.intrinsics)

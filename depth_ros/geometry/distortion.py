@@ -60,7 +60,9 @@ def undistort_pixels(pixels: npt.NDArray[np.floating], camera: Camera) -> npt.ND
         ideal = cv2.fisheye.undistortPoints(raw, K, D, P=P)
     else:
         criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
-        ideal = cv2.undistortPoints(raw, K, D, P=P, criteria=criteria)
+        # OpenCV 5 merged the two; without criteria version 4 stops after five iterations.
+        iterate = getattr(cv2, 'undistortPointsIter', cv2.undistortPoints)
+        ideal = iterate(raw, K, D, R=np.eye(3), P=P, criteria=criteria)
     return np.asarray(ideal, dtype=np.float64).reshape(-1, 2)
 
 

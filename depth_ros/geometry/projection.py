@@ -52,7 +52,7 @@ def returns_in_view(
         # Integer (u, v) is a pixel's centre, so pixel i covers [i - 0.5, i + 0.5).
         seen = (z > NEAR_PLANE_M) & (u >= -0.5 * z) & (v >= -0.5 * z)
         seen &= (u < (intrinsics.width - 0.5) * z) & (v < (intrinsics.height - 0.5) * z)
-    return points[np.flatnonzero(seen)]
+    return points.take(np.flatnonzero(seen), axis=0)
 
 
 def project_lidar(
@@ -73,10 +73,11 @@ def project_lidar(
     # Rounding may carry a pixel on the border over it.
     columns = np.clip(np.rint(u / z), 0, intrinsics.width - 1).astype(np.intp)
     rows = np.clip(np.rint(v / z), 0, intrinsics.height - 1).astype(np.intp)
-    nearest = np.full((intrinsics.height, intrinsics.width), np.inf, dtype=np.float32)
-    np.minimum.at(nearest, (rows, columns), z)
-    sparse_m = np.zeros_like(nearest)
-    sparse_m[rows, columns] = nearest[rows, columns]
+    index = rows * intrinsics.width + columns
+    nearest = np.full(intrinsics.height * intrinsics.width, np.inf, dtype=np.float32)
+    np.minimum.at(nearest, index, z)
+    sparse_m = np.zeros((intrinsics.height, intrinsics.width), dtype=np.float32)
+    sparse_m.put(index, nearest.take(index))
     return sparse_m
 
 
@@ -85,7 +86,8 @@ def _homogeneous(
 ) -> Float32:
     """(3, N) of u z, v z, z for points (N, 3)."""
     projection = (intrinsics.matrix @ T_camera_lidar[:3]).astype(np.float32)
-    moved: Float32 = projection[:, :3] @ points.T.astype(np.float32) + projection[:, 3:]
+    moved: Float32 = projection[:, :3] @ points.T.astype(np.float32, copy=False)
+    moved += projection[:, 3:]
     return moved
 
 
@@ -120,10 +122,11 @@ def remove_occluded(sparse_m: Float32, margin: float, window_px: int = 0) -> Flo
     width = min(max(width, 3), 31) | 1
     height = int(1.4 * width) | 1
     index = np.flatnonzero(sparse_m > 0)
-    inverse = np.zeros_like(sparse_m)
-    inverse.flat[index] = 1.0 / sparse_m.flat[index]
-    nearest = cv2.dilate(inverse, np.ones((height, width), dtype=np.uint8))
-    covered = nearest.flat[index] > inverse.flat[index] * (1.0 + margin)
+    inverse = 1.0 / sparse_m.take(index)
+    nearest = np.zeros_like(sparse_m)
+    nearest.put(index, inverse)
+    nearest = cv2.dilate(nearest, np.ones((height, width), dtype=np.uint8))
+    covered = nearest.take(index) > inverse * (1.0 + margin)
     visible_m = sparse_m.copy()
-    visible_m.flat[index[covered]] = 0.0
+    visible_m.put(index[covered], 0.0)
     return visible_m

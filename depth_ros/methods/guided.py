@@ -39,19 +39,19 @@ class Guided:
                 f'guided needs at least {MIN_RETURNS} LiDAR returns in the image, got '
                 f'{np.count_nonzero(found)}; check the extrinsic and the range limits.'
             )
-        top = np.zeros(view.intrinsics.width, np.intp)
+        top = np.zeros(view.intrinsics.width, np.int32)
         if not self.extrapolate:
             top = _top_of_lidar(view.sparse_m)
         depth_m, sigma_m = np.full((2, *view.sparse_m.shape), np.nan, dtype=np.float32)
         band = slice(top.min(), None)  # nothing is computed above the LiDAR's view
         depth_m[band], sigma_m[band] = _complete(view.image[band], view.sparse_m[band])
-        above = np.arange(view.intrinsics.height)[:, None] < top
+        above = np.arange(view.intrinsics.height, dtype=np.int32)[:, None] < top
         depth_m[above] = sigma_m[above] = np.nan
         return DepthEstimate(depth_m, sigma_m)
 
 
-RETURN_NOISE_M = 0.02
-"""Range noise of a common LiDAR, the floor of sigma before calibration."""
+FLOOR_M = 0.005
+"""Floor of sigma: what remains of a LiDAR's range noise where planes average it."""
 INVERSE_FLOOR = 3e-4
 """Floor of sigma in inverse depth [1/m]: 3 cm at 10 m, 0.5 m at 40 m."""
 REGISTRATION_PX = 1.0
@@ -62,7 +62,7 @@ def _complete(image: UInt8, sparse_m: Float32) -> tuple[Float32, Float32]:
     """Depth and raw sigma (H, W) in metres of an image (H, W, 3) and its returns (H, W)."""
     found = sparse_m > 0
     mask = found.astype(np.float32)
-    inverse = np.divide(1.0, sparse_m, out=np.zeros_like(mask), where=found)
+    inverse = np.divide(mask, np.where(found, sparse_m, np.float32(1.0)))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     planes = fit_planes(inverse, mask, grey)
     value, left_out = refine(planes, inverse, mask)
@@ -70,7 +70,7 @@ def _complete(image: UInt8, sparse_m: Float32) -> tuple[Float32, Float32]:
     np.clip(value, 0.9 / sparse_m.max(), 1.1 * inverse.max(), out=value)
     depth_m = 1.0 / value
     # A step of inverse depth is a step of depth times depth squared.
-    sigma_m = _raw_sigma(planes, left_out, mask, grey) * depth_m * depth_m + RETURN_NOISE_M
+    sigma_m = _raw_sigma(planes, left_out, mask, grey) * depth_m * depth_m + FLOOR_M
     return depth_m, sigma_m
 
 
@@ -93,7 +93,9 @@ def _raw_sigma(planes: Planes, left_out: Float32, mask: Float32, grey: UInt8) ->
     slope = 0.5 * cv2.magnitude(planes.du, planes.dv)
     nothing = (density == 0).view(np.uint8)
     distance_px = 2.0 * cv2.distanceTransform(nothing, cv2.DIST_L2, 3)
-    growth = 1.0 + distance_px * (0.15 + 0.03 * _edges(halve(grey, cv2.BORDER_REPLICATE)))
+    edges = _edges(halve(grey, cv2.BORDER_REPLICATE))
+    # Linear as other things may lie between, quadratic as the slope of a plane is uncertain.
+    growth = 1.0 + distance_px * (0.1 + 0.03 * edges + 0.03 * distance_px)
     sigma = (spread + REGISTRATION_PX * slope + INVERSE_FLOOR) * growth
     return cv2.resize(sigma, None, fx=2, fy=2)[: grey.shape[0], : grey.shape[1]]
 
@@ -108,15 +110,17 @@ def _edges(grey: UInt8) -> Float32:
     return np.minimum(strength.astype(np.float32) * np.float32(1 / 80), np.float32(3.0))
 
 
-def _top_of_lidar(sparse_m: Float32) -> npt.NDArray[np.intp]:
+def _top_of_lidar(sparse_m: Float32) -> npt.NDArray[np.int32]:
     """First row (W,) that the LiDAR sees in each column; H where it sees nothing.
 
-    A column without a high return of its own borrows that of columns within two spacings,
-    and all reach half of that above their return.
+    Columns that lack a high return, four spacings of them at most, borrow their neighbours'
+    (a morphological opening, which leaves steps such as the edge of a pillar in place); all
+    reach one spacing above their return.
     """
     reach = int(np.ceil(2 * mean_spacing_px(sparse_m)))
     height = sparse_m.shape[0]
     found = sparse_m > 0
     top = np.where(found.any(axis=0), np.argmax(found, axis=0), height).astype(np.uint16)
-    top = cv2.erode(top[None], np.ones((1, 2 * reach + 1), np.uint8))[0].astype(np.intp)
+    window = np.ones((1, 2 * reach + 1), np.uint8)
+    top = cv2.morphologyEx(top[None], cv2.MORPH_OPEN, window)[0].astype(np.int32)
     return np.where(top < height, np.maximum(top - reach // 2, 0), height)

@@ -92,15 +92,15 @@ def refine(planes: Planes, inverse: Float32, mask: Float32) -> tuple[Float32, Fl
         r / (1 - leverage) (Allen, "The relationship between variable selection and data
         augmentation and a method for prediction", Technometrics 1974).
     """
-    value = _upsample(planes, inverse.shape).value
+    value = _double(planes.value, inverse.shape)
     weight = 1.0 / (_correlate(mask, G, G) + CORRECTION_PRIOR_RETURNS)
     value += _correlate(mask * (inverse - value), G, G) * weight
-    rows, columns = np.divmod(np.flatnonzero(mask > 0), mask.shape[1])
+    at = np.flatnonzero(mask > 0)
+    rows, columns = np.divmod(at, mask.shape[1])
     # A return pulls the plane by its leverage there, then the rest of the way by `weight`.
-    others = (1.0 - planes.leverage[rows // 2, columns // 2]) * (1.0 - weight[rows, columns])
+    others = (1.0 - planes.leverage[rows // 2, columns // 2]) * (1.0 - weight.take(at))
     left_out = np.zeros_like(inverse)
-    residual = inverse[rows, columns] - value[rows, columns]
-    left_out[rows, columns] = residual / np.maximum(others, MIN_OTHERS)
+    left_out.put(at, (inverse.take(at) - value.take(at)) / np.maximum(others, MIN_OTHERS))
     return value, left_out
 
 
@@ -138,9 +138,9 @@ def _correlate(image: Float32, kernel_u: Float32, kernel_v: Float32) -> Float32:
 
 
 def _pyramid(image: Image, mean: bool = False) -> list[Image]:
-    """The image and its halves down to COARSEST_PX: sums over cells, or means."""
+    """The image and its halves, one at least, down to COARSEST_PX: sums over cells, or means."""
     levels = [image]
-    while min(image.shape) > COARSEST_PX:
+    while len(levels) == 1 or min(image.shape) > COARSEST_PX:
         image = halve(image, cv2.BORDER_REPLICATE) if mean else 4 * halve(image)
         levels.append(image)
     return levels

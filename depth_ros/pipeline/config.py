@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from depth_ros.errors import ConfigError
@@ -97,7 +98,13 @@ class CalibrationConfig:
 
     enabled: bool = option(True, 'Scale sigma so that it matches held-out LiDAR returns.')
     held_out_share: float = option(
-        0.01, 'Share of the returns of each frame that is held out.', minimum=0.0, maximum=0.5
+        0.02, 'Share of the returns of each frame that is held out.', minimum=0.0, maximum=0.5
+    )
+    return_noise_m: float = option(
+        0.02,
+        'Range noise of the LiDAR, part of every held-out error [m].',
+        minimum=0.0,
+        maximum=1.0,
     )
     memory_frames: int = option(
         50, 'Frames after which a measurement counts 1/e.', minimum=1, maximum=100000
@@ -240,11 +247,10 @@ def validate(config: Any) -> None:
 def _converted(name: str, value: Any, current: Any) -> Any:
     """`value` in the type of `current`; int becomes float, sequences become tuples."""
     if isinstance(current, tuple):
-        if isinstance(value, str) or not hasattr(value, '__len__'):
+        values = list(value) if hasattr(value, '__len__') else []
+        if len(values) != len(current) or not all(isinstance(x, Real) for x in values):
             raise ConfigError(f'{name} must be {len(current)} numbers, got {value!r}.')
-        if len(value) != len(current):
-            raise ConfigError(f'{name} must be {len(current)} numbers, got {list(value)!r}.')
-        return tuple(float(x) for x in value)
+        return tuple(float(x) for x in values)
     if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(current):
