@@ -27,6 +27,7 @@ __all__ = [
     'compressed_to_rgb',
     'depth_to_mm',
     'image_to_rgb',
+    'info_from_camera',
     'info_from_intrinsics',
     'ns_to_stamp',
     'stamp_to_ns',
@@ -122,6 +123,18 @@ def info_from_intrinsics(msg: CameraInfo, intrinsics: Intrinsics) -> None:
     msg.p = np.column_stack((intrinsics.matrix, np.zeros(3))).ravel()
     msg.binning_x = msg.binning_y = 0
     msg.roi = RegionOfInterest()
+
+
+def info_from_camera(msg: CameraInfo, camera: Camera) -> None:
+    """Make `msg` the CameraInfo of a raw image; its header is left alone."""
+    raw, rectified = camera.intrinsics, camera.rectified
+    msg.width, msg.height = raw.width, raw.height
+    if camera.distortion_model == 'none':
+        msg.distortion_model, msg.d = 'plumb_bob', array.array('d', [0.0] * 5)
+    else:
+        msg.distortion_model, msg.d = camera.distortion_model, array.array('d', camera.D)
+    msg.k, msg.r = raw.matrix.ravel(), np.array(camera.R_rect)
+    msg.p = np.column_stack((rectified.matrix, np.zeros(3))).ravel()
 
 
 def _check_cloud_size(msg: PointCloud2, point_bytes: int) -> None:

@@ -36,6 +36,14 @@ class ExtrinsicSource(Protocol):
         """
         ...
 
+    def clear(self) -> None:
+        """Forget what belongs to a time that is over, after time went backwards."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
 
 class FixedExtrinsic:
     """The same transform for every frame name and time."""
@@ -48,6 +56,12 @@ class FixedExtrinsic:
     ) -> Float64:
         """See `ExtrinsicSource.lookup`; never raises."""
         return self._T_camera_lidar
+
+    def clear(self) -> None:
+        """Nothing to forget."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
 
 class TfExtrinsic:
@@ -117,6 +131,10 @@ class TfExtrinsic:
     def clear(self) -> None:
         """Forget moving transforms, after time went backwards; static ones stay."""
         self._buffer.clear()
+
+    def close(self) -> None:
+        """Unsubscribe from TF."""
+        self._listener.unregister()
 
 
 def parameter_extrinsic(config: ExtrinsicConfig) -> FixedExtrinsic:

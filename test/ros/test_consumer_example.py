@@ -17,6 +17,7 @@ pytest.importorskip('sensor_msgs_py', reason='sensor_msgs_py is not installed')
 
 from sensor_msgs.msg import Image, PointCloud2
 
+from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, ns_to_stamp
 
@@ -45,12 +46,11 @@ def test_prints_the_nearest_obstacle_and_ends_cleanly(ros, consumer, wait_until)
     depth_m[10:20, 2:8] = 1.0  # nearer, but not ahead
     depth_m[25, 33] = 5.0
     sigma_m = depth_m / 40
-    pixels = np.stack(np.meshgrid(np.arange(60.0), np.arange(40.0)), -1)
-    points = PINHOLE.unproject(pixels, depth_m).astype(np.float32)
+    black = CameraView(np.zeros((40, 60, 3), np.uint8), np.zeros_like(depth_m), PINHOLE)
     image, sigma, cloud = ImageBuffer(), ImageBuffer(), CloudBuffer()
     image.fill_depth(depth_m)
     sigma.fill_depth(sigma_m)
-    cloud.fill(points, np.zeros((40, 60, 3), np.uint8), sigma_m)
+    cloud.fill(DepthEstimate(depth_m, sigma_m), black)
 
     node = ros.node('publisher')
     messages = {

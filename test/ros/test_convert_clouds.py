@@ -14,13 +14,14 @@ import sensor_msgs.msg
 from sensor_msgs.msg import PointCloud2, PointField
 
 from depth_ros.errors import NodeError
+from depth_ros.frame import CameraView, DepthEstimate
+from depth_ros.geometry.camera import Intrinsics
 from depth_ros.nodes.convert import (
     CloudBuffer,
     ImageBuffer,
     cloud_to_points,
     depth_to_mm,
     ns_to_stamp,
-    pack_rgb,
     stamp_to_ns,
 )
 
@@ -170,22 +171,25 @@ def test_field_beyond_the_point_is_refused():
     assert caught.value.reason == 'bad_step'
 
 
-def depth_cloud(height, width):
-    """Points, colours and sigma that all differ, with one unknown pixel."""
-    points = np.arange(height * width * 3, dtype=np.float32).reshape(height, width, 3) / 8
-    points[0, 1] = np.nan
+def estimate_and_view(height, width):
+    """Depth, sigma and colours that all differ, with one unknown pixel; focal length 4 px."""
+    depth_m = 1 + np.arange(height * width, dtype=np.float32).reshape(height, width) / 8
+    sigma_m = depth_m / 16
+    depth_m[0, 1] = sigma_m[0, 1] = np.nan
     image = np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3) + 200
-    sigma_m = np.arange(height * width, dtype=np.float32).reshape(height, width) / 16
-    return points, image, sigma_m
+    pinhole = Intrinsics(width, height, fx=4.0, fy=4.0, cx=2.0, cy=1.0)
+    return DepthEstimate(depth_m, sigma_m), CameraView(image, np.zeros_like(depth_m), pinhole)
 
 
-def test_cloud_reads_right_by_its_own_header():
-    height, width = 3, 5
-    points, image, sigma_m = depth_cloud(height, width)
+@pytest.mark.parametrize('stride', [1, 2])
+def test_cloud_reads_right_by_its_own_header(stride):
+    estimate, view = estimate_and_view(height=3, width=5)
     buffer = CloudBuffer()
-    buffer.fill(points, image, sigma_m)
+    buffer.fill(estimate, view, stride)
     msg = buffer.msg
-    assert (msg.height, msg.width, msg.point_step, msg.row_step) == (3, 5, 20, 100)
+    height, width = {1: (3, 5), 2: (2, 3)}[stride]
+    assert (msg.height, msg.width) == (height, width)
+    assert (msg.point_step, msg.row_step) == (20, 20 * width)
     assert not msg.is_dense
     assert [(f.name, f.offset, f.datatype, f.count) for f in msg.fields] == [
         ('x', 0, 7, 1),
@@ -196,20 +200,16 @@ def test_cloud_reads_right_by_its_own_header():
     ]
     order = '>' if msg.is_bigendian else '<'
     data = msg.data.tobytes()
-    for v in range(height):
-        for u in range(width):
-            at = v * msg.row_step + u * msg.point_step
-            *xyz, rgb, sigma = struct.unpack_from(f'{order}fffIf', data, at)
-            assert np.array_equal(xyz, points[v, u], equal_nan=True)
-            red, green, blue = image[v, u].tolist()
+    for row, v in enumerate(range(0, 3, stride)):
+        for column, u in enumerate(range(0, 5, stride)):
+            at = row * msg.row_step + column * msg.point_step
+            x, y, z, rgb, sigma_m = struct.unpack_from(f'{order}fffIf', data, at)
+            depth_m = estimate.depth_m[v, u]
+            point = ((u - 2) / 4 * depth_m, (v - 1) / 4 * depth_m, depth_m)
+            assert np.array_equal((x, y, z), point, equal_nan=True)
+            red, green, blue = view.image[v, u].tolist()
             assert rgb == red << 16 | green << 8 | blue
-            assert sigma == sigma_m[v, u]
-
-
-def test_packed_white_is_no_nan():
-    white = pack_rgb(np.full((1, 1, 3), 255, np.uint8))
-    assert white[0, 0] == 0x00FFFFFF
-    assert np.isfinite(white.view(np.float32)).all()
+            assert np.array_equal(sigma_m, estimate.sigma_m[v, u], equal_nan=True)
 
 
 def test_cloud_buffer_makes_what_cloud_to_points_reads():

@@ -14,6 +14,8 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from depth_ros.errors import NodeError
+from depth_ros.frame import CameraView, DepthEstimate
+from depth_ros.geometry.camera import Intrinsics
 from depth_ros.nodes.convert import (
     ENCODINGS,
     CloudBuffer,
@@ -119,16 +121,20 @@ def test_published_depth_reads_through_cv_bridge(bridge):
 
 @pytest.mark.parametrize(('height', 'width'), [(7, 11), (11, 7), (1, 13)])
 def test_published_cloud_reads_through_sensor_msgs_py(point_cloud2, height, width):
-    points = RNG.normal(size=(height, width, 3)).astype(np.float32)
-    points[0, 1] = np.nan
+    pinhole = Intrinsics(width, height, fx=9.0, fy=8.0, cx=4.5, cy=2.5)
+    depth_m = RNG.uniform(1, 80, (height, width)).astype(np.float32)
+    depth_m[0, 1] = np.nan
     image = RNG.integers(0, 256, (height, width, 3), np.uint8)
     sigma_m = RNG.uniform(size=(height, width)).astype(np.float32)
     buffer = CloudBuffer()
-    buffer.fill(points, image, sigma_m)
+    view = CameraView(image, np.zeros_like(depth_m), pinhole)
+    buffer.fill(DepthEstimate(depth_m, sigma_m), view)
 
     read = point_cloud2.read_points(buffer.msg)
     xyz = np.stack([read[axis] for axis in 'xyz'], -1).reshape(height, width, 3)
-    assert np.array_equal(xyz, points, equal_nan=True)
+    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
+    assert np.allclose(xyz, pinhole.unproject(pixels, depth_m), rtol=1e-6, equal_nan=True)
+    assert np.array_equal(xyz[..., 2], depth_m, equal_nan=True)
     assert np.array_equal(read['sigma'].reshape(height, width), sigma_m)
     colour = np.ascontiguousarray(read['rgb']).view(np.uint32).reshape(height, width)
     assert np.array_equal(colour >> 16, image[..., 0])

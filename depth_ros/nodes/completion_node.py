@@ -1,0 +1,213 @@
+"""Camera and LiDAR in, dense metric depth, coloured cloud and calibrated sigma out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any, NamedTuple
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from depth_ros.errors import DepthRosError, NodeError
+from depth_ros.nodes import params
+from depth_ros.nodes.convert import stamp_to_ns
+from depth_ros.nodes.intake import FrameIntake
+from depth_ros.nodes.monitor import Monitor
+from depth_ros.nodes.node_config import NodeConfig
+from depth_ros.nodes.process import run_node
+from depth_ros.nodes.publishers import DepthPublishers
+from depth_ros.nodes.qos import AdaptiveSubscription
+from depth_ros.nodes.transforms import make_extrinsic
+from depth_ros.nodes.worker import LatestWorker
+from depth_ros.pipeline.config import PipelineConfig, flatten
+from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.sync import Pair, PairSync
+
+NOBODY_LISTENS = 'nobody_listens'  # reason under which pairs that need no work are counted
+RECONFIGURED = 'reconfigured'
+
+
+class Received(NamedTuple):
+    """An image message and when it came (monotonic)."""
+
+    msg: Any
+    at_ns: int
+
+
+class Job(NamedTuple):
+    """An image with its sweeps, and the CameraInfo in force."""
+
+    pair: Pair[Received, PointCloud2]
+    info: CameraInfo | None
+
+
+class CompletionNode(LifecycleNode):
+    """The completion as a lifecycle node.
+
+    Callbacks only pair messages; one worker thread converts, completes and publishes the newest
+    pair. A method that is too slow drops frames (`busy`) and never queues them.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__('completion_node', **options)
+        params.declare(self, PipelineConfig())
+        params.declare(self, NodeConfig(), read_only=set(flatten(NodeConfig())))
+        self._config: PipelineConfig = params.read(self, PipelineConfig())
+        self._node_config: NodeConfig = params.read(self, NodeConfig())
+        params.follow(self, self._config, self._reconfigure)
+        self._worker: LatestWorker[Job] | None = None
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the pipeline and the publishers; fails with a message if something is missing."""
+        try:
+            self._pipeline = FusionPipeline(self._config)
+            self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
+        except DepthRosError as error:
+            self.get_logger().error(f'Cannot configure: {error}')
+            return TransitionCallbackReturn.FAILURE
+        self._intake = FrameIntake(self._extrinsic)
+        self._outputs = DepthPublishers(self, self._node_config.depth_encoding)
+        self._monitor = Monitor(self)
+        self._sync: PairSync[Received, PointCloud2] = PairSync(self._config.sync)
+        self._info: CameraInfo | None = None
+        name, reason = self._pipeline.method_name, self._pipeline.method_reason
+        self.get_logger().info(f'Method {name}: {reason}.')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start listening and working."""
+        self._worker = LatestWorker(self._complete, self._refuse)
+        if self._node_config.image_transport == 'compressed':
+            image = self._subscribe(CompressedImage, 'image/compressed', self._on_image)
+        else:
+            image = self._subscribe(Image, 'image', self._on_image)
+        self._inputs = {
+            'image': image,
+            'camera_info': self._subscribe(CameraInfo, 'camera_info', self._on_info),
+            'points': self._subscribe(PointCloud2, 'points', self._on_points),
+        }
+        self._monitor.listen()
+        self._timer = self.create_timer(self._node_config.diagnostics_period_s, self._report)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; what was learnt of sigma stays."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back."""
+        self._outputs.destroy()
+        self._monitor.destroy()
+        self._extrinsic.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop whatever runs."""
+        self._stop()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _subscribe(self, kind: type, topic: str, callback: Any) -> AdaptiveSubscription:
+        return AdaptiveSubscription(self, kind, topic, callback, mode=self._node_config.qos)
+
+    def _stop(self) -> None:
+        if self._worker is None:
+            return
+        self.destroy_timer(self._timer)
+        for subscription in self._inputs.values():
+            subscription.destroy()
+        if not self._worker.stop():
+            self.get_logger().warning('The last frame is still being worked on.')
+        self._monitor.drops['busy'] += self._worker.busy
+        self._worker = None
+
+    # Executor thread: pair
+
+    def _on_image(self, msg: Any) -> None:
+        self._monitor.received('image')
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        self._hand_over(self._sync.add_image(stamp_ns, Received(msg, time.monotonic_ns())))
+
+    def _on_info(self, msg: CameraInfo) -> None:
+        self._monitor.received('camera_info')
+        self._info = msg
+
+    def _on_points(self, msg: PointCloud2) -> None:
+        self._monitor.received('points')
+        jumps = self._sync.jumps
+        self._hand_over(self._sync.add_sweep(stamp_to_ns(msg.header.stamp), msg))
+        if self._sync.jumps != jumps:
+            self._extrinsic.clear()
+
+    def _hand_over(self, pairs: list[Pair[Received, PointCloud2]]) -> None:
+        if pairs and not self._outputs.wanted:
+            self._monitor.drops[NOBODY_LISTENS] += len(pairs)
+            return
+        for pair in pairs:
+            self._worker.put(Job(pair, self._info))
+
+    def _reconfigure(self, config: PipelineConfig) -> None:
+        """Take new settings; the worker applies them before its next frame."""
+        if config.sync != self._config.sync and self._worker is not None:
+            self._monitor.drops.update(self._sync.drops)
+            self._monitor.drops[RECONFIGURED] += self._sync.waiting
+            self._sync = PairSync(config.sync)
+        self._config = config
+
+    def _report(self) -> None:
+        config, pipeline = self._config.sync, self._pipeline
+        timeouts_s = dict.fromkeys(self._inputs, config.camera_timeout_s)
+        timeouts_s['points'] = config.lidar_timeout_s
+        self._monitor.report(
+            {name: (self._inputs[name], timeouts_s[name]) for name in self._inputs},
+            once=('camera_info',),
+            method=(pipeline.method_name, pipeline.method_reason),
+            more_drops=self._sync.drops + Counter(busy=self._worker.busy),
+        )
+
+    # Worker thread: convert, complete, publish
+
+    def _complete(self, job: Job) -> None:
+        received, config = job.pair.image, self._config
+        started_ns = time.monotonic_ns()
+        if config is not self._pipeline.config:
+            self._pipeline.reconfigure(config)
+        clouds = [cloud for _, cloud in job.pair.sweeps]
+        frame = self._intake.frame(received.msg, job.info, clouds)
+        converted_ns = time.monotonic_ns()
+        result = self._pipeline.process(frame)
+        completed_ns = time.monotonic_ns()
+        self._outputs.publish(result, received.msg.header, config.output)
+        done_ns = time.monotonic_ns()
+        monitor = self._monitor
+        monitor.output_rate.tick(done_ns)
+        monitor.lidar_age_s = (frame.stamp_ns - frame.lidar_stamp_ns) / 1e9
+        monitor.accuracy = result.accuracy
+        monitor.latency.add(
+            {
+                'wait': (started_ns - received.at_ns) / 1e6,
+                'convert': (converted_ns - started_ns) / 1e6,
+                **result.timings_ms,
+                'publish': (done_ns - completed_ns) / 1e6,
+                'receipt to publication': (done_ns - received.at_ns) / 1e6,
+            }
+        )
+
+    def _refuse(self, error: Exception) -> None:
+        """Count a frame that could not be completed, and say why; the node lives on."""
+        reason = error.reason if isinstance(error, NodeError) else type(error).__name__
+        self._monitor.drops[reason] += 1
+        self._monitor.problem = f'{reason}: {error}'
+        self.get_logger().warning(f'Frame dropped, {reason}: {error}', throttle_duration_sec=5.0)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `completion_node`."""
+    return run_node(CompletionNode, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,90 @@
+"""Messages of one image and its sweeps to a `Frame`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
+
+from depth_ros.errors import FrameError, GeometryError, NodeError
+from depth_ros.frame import Float32, Float64, Frame
+from depth_ros.geometry import transforms
+from depth_ros.geometry.camera import Camera
+from depth_ros.nodes.convert import (
+    camera_from_info,
+    cloud_to_points,
+    compressed_to_rgb,
+    image_to_rgb,
+    stamp_to_ns,
+)
+from depth_ros.nodes.transforms import ExtrinsicSource
+
+
+class FrameIntake:
+    """Turns messages into frames; remembers the camera as long as its CameraInfo stays.
+
+    Args:
+        extrinsic: where T_camera_lidar comes from.
+    """
+
+    def __init__(self, extrinsic: ExtrinsicSource) -> None:
+        self._extrinsic = extrinsic
+        self._camera: tuple[object, Camera] | None = None
+
+    def frame(
+        self, image_msg: Any, info: CameraInfo | None, clouds: Sequence[PointCloud2]
+    ) -> Frame:
+        """The frame of an image and its clouds, nearest first.
+
+        Raises:
+            NodeError: a message cannot be used or something is missing; its `reason` is the
+                key to count the drop under.
+        """
+        if info is None:
+            raise NodeError('No CameraInfo has come yet.', 'no_camera_info')
+        compressed = isinstance(image_msg, CompressedImage)
+        image = compressed_to_rgb(image_msg) if compressed else image_to_rgb(image_msg)
+        camera = self._camera_of(info, (image.shape[1], image.shape[0]))
+        stamp_ns = stamp_to_ns(image_msg.header.stamp)
+        T_camera_lidars = [self._lookup(image_msg, cloud, stamp_ns) for cloud in clouds]
+        points = _gather([cloud_to_points(cloud) for cloud in clouds], T_camera_lidars)
+        lidar_stamp_ns = stamp_to_ns(clouds[0].header.stamp)
+        try:
+            return Frame(
+                image,
+                camera,
+                stamp_ns,
+                points,
+                T_camera_lidars[0],
+                lidar_stamp_ns=lidar_stamp_ns,
+            )
+        except (FrameError, GeometryError) as error:
+            raise NodeError(str(error), 'bad_image') from error
+
+    def _lookup(self, image_msg: Any, cloud: PointCloud2, stamp_ns: int) -> Float64:
+        target, source = image_msg.header.frame_id, cloud.header.frame_id
+        return self._extrinsic.lookup(target, source, stamp_ns, stamp_to_ns(cloud.header.stamp))
+
+    def _camera_of(self, info: CameraInfo, size: tuple[int, int]) -> Camera:
+        """The camera of a CameraInfo; its rectification maps are cached under this very object."""
+        roi = info.roi
+        key = (
+            *(info.width, info.height, info.distortion_model, size),
+            *(bytes(info.d), info.k.tobytes(), info.r.tobytes(), info.p.tobytes()),
+            *(info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height),
+        )
+        if self._camera is None or self._camera[0] != key:
+            self._camera = key, camera_from_info(info, size)
+        return self._camera[1]
+
+
+def _gather(clouds: Sequence[Float32], T_camera_lidars: Sequence[Float64]) -> Float32:
+    """All points in the LiDAR frame of the first cloud."""
+    gathered = [clouds[0]]
+    for points, T_camera_lidar in zip(clouds[1:], T_camera_lidars[1:], strict=True):
+        T_first_this = transforms.inverse(T_camera_lidars[0]) @ T_camera_lidar
+        still = np.allclose(T_first_this, np.eye(4), atol=1e-9)
+        gathered.append(points if still else transforms.apply(T_first_this, points))
+    return np.concatenate(gathered) if len(gathered) > 1 else gathered[0]

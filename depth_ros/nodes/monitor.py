@@ -1,0 +1,112 @@
+"""Counts what a node does and reports it on /diagnostics."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+
+from depth_ros.nodes.diagnostics import (
+    LatencyMeter,
+    RateMeter,
+    Snapshot,
+    TopicHealth,
+    diagnostic_array,
+)
+from depth_ros.nodes.qos import AdaptiveSubscription, keep_last
+from depth_ros.pipeline.calibration import LiveAccuracy
+
+
+class Monitor:
+    """What a node has done since it was configured, and the report of it.
+
+    Args:
+        node: node that publishes the diagnostics.
+
+    Attributes:
+        drops: dropped messages by reason; count into it.
+        latency: time by stage; add to it.
+        output_rate: tick it with each frame published.
+        problem: the last refusal since the last report, or empty.
+        lidar_age_s: time from the sweep to its image, of the last frame.
+        accuracy: live figures of the last frame.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.drops: Counter[str] = Counter()
+        self.latency, self.output_rate = LatencyMeter(), RateMeter()
+        self.problem = ''
+        self.lidar_age_s: float | None = None
+        self.accuracy: LiveAccuracy | None = None
+        self._node = node
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', keep_last(5))
+        self._input_rates: dict[str, RateMeter] = {}
+        self._since_ns = time.monotonic_ns()
+
+    def listen(self) -> None:
+        """Silence counts from now on."""
+        self._since_ns = time.monotonic_ns()
+
+    def received(self, name: str) -> None:
+        """Count a message of the input `name`."""
+        self._input_rates.setdefault(name, RateMeter()).tick(time.monotonic_ns())
+
+    def report(
+        self,
+        inputs: Mapping[str, tuple[AdaptiveSubscription, float]],
+        once: Sequence[str],
+        method: tuple[str, str],
+        more_drops: Mapping[str, int],
+    ) -> None:
+        """Publish the diagnostics.
+
+        Args:
+            inputs: subscription and the silence that is reported [s], by name.
+            once: names of inputs of which one message is enough for good.
+            method: the method in use, and why.
+            more_drops: drops that others count.
+        """
+        now_ns = time.monotonic_ns()
+        problem, self.problem = self.problem, ''
+        snapshot = Snapshot(
+            inputs=tuple(
+                self._health(name, *inputs[name], now_ns, name in once) for name in inputs
+            ),
+            output_hz=self.output_rate.rate_hz(now_ns),
+            method=method[0],
+            method_reason=method[1],
+            drops=self.drops + Counter(more_drops),
+            latency_ms=self.latency.percentiles_ms(),
+            lidar_age_s=self.lidar_age_s,
+            problem=problem,
+            accuracy=self.accuracy,
+        )
+        stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(diagnostic_array(snapshot, self._node.get_name(), stamp))
+
+    def destroy(self) -> None:
+        """Take the topic off the network."""
+        self._node.destroy_publisher(self._publisher)
+
+    def _health(
+        self,
+        name: str,
+        subscription: AdaptiveSubscription,
+        timeout_s: float,
+        now_ns: int,
+        once: bool,
+    ) -> TopicHealth:
+        last_ns = subscription.last_receive_ns
+        silent_s = (now_ns - (last_ns or self._since_ns)) / 1e9
+        rate = self._input_rates.get(name)
+        return TopicHealth(
+            topic=subscription.topic,
+            received=subscription.message_count,
+            rate_hz=rate.rate_hz(now_ns) if rate is not None else 0.0,
+            silent_s=0.0 if once and last_ns is not None else silent_s,
+            timeout_s=timeout_s,
+            mismatch=subscription.mismatch,
+        )

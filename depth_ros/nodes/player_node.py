@@ -1,0 +1,201 @@
+"""Plays a dataset folder or the simulator as a camera and a LiDAR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
+
+from depth_ros.datasets.base import Dataset, Sample
+from depth_ros.datasets.open import open_dataset
+from depth_ros.errors import DatasetError, DepthRosError
+from depth_ros.frame import Float64
+from depth_ros.geometry.transforms import to_translation_quat
+from depth_ros.nodes import params
+from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_camera, ns_to_stamp
+from depth_ros.nodes.process import run_node
+from depth_ros.nodes.qos import keep_last
+from depth_ros.pipeline.config import flatten, option, validate
+
+LIDAR_FRAME = 'lidar'
+KEPT_SAMPLES = 200
+
+
+@dataclass(frozen=True)
+class PlayerConfig:
+    """What is played, and how; fixed once the node runs."""
+
+    source: str = option('simulator:street', 'Dataset folder, or simulator:street|indoor.')
+    camera: str = option('', 'Name of the camera to play; empty = the first.')
+    rate_hz: float = option(10.0, 'Frames per second.', minimum=0.1, maximum=1000.0)
+    loop: bool = option(True, 'Start again at the end; else the node ends after the last frame.')
+    frames: int = option(0, 'Number of frames to publish; 0 = no limit.', minimum=0)
+    stamps: str = option(
+        'now',
+        'Stamps of the messages: time of playing, or as recorded.',
+        choices=('now', 'recorded'),
+    )
+    image_transport: str = option(
+        'raw', 'Publish Image, or CompressedImage (jpeg).', choices=('raw', 'compressed')
+    )
+    wait_for_subscribers: bool = option(
+        True, 'Begin when image and points have a subscriber each.'
+    )
+    autostart: bool = option(True, 'Configure and activate at the start.')
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+class PlayerNode(LifecycleNode):
+    """Publishes image (raw or compressed), camera_info, points and the static transform."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__('player_node', **options)
+        params.declare(self, PlayerConfig(), read_only=set(flatten(PlayerConfig())))
+        self._config: PlayerConfig = params.read(self, PlayerConfig())
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the frames, so that playing costs nothing, and make the publishers."""
+        try:
+            self._samples = self._load()
+            first = self._samples[0].frame
+            if first.points is None or first.T_camera_lidar is None:
+                raise DatasetError(f'{self._config.source} has no LiDAR sweeps to play.')
+        except DepthRosError as error:
+            self.get_logger().error(f'Cannot configure: {error}')
+            return TransitionCallbackReturn.FAILURE
+        compressed = self._config.image_transport == 'compressed'
+        kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
+        self._image = self.create_lifecycle_publisher(kind, topic, keep_last())
+        self._info = self.create_lifecycle_publisher(CameraInfo, 'camera_info', keep_last())
+        self._points = self.create_lifecycle_publisher(PointCloud2, 'points', keep_last())
+        self._image_buffer = ImageBuffer('rgb8')
+        self._cloud_buffer = CloudBuffer(('x', 'y', 'z'))
+        self._broadcaster = self._broadcast(first.T_camera_lidar)
+        self._next = 0
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to play."""
+        self._timer = self.create_timer(1.0 / self._config.rate_hz, self._tick)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Pause."""
+        self.destroy_timer(self._timer)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back."""
+        for publisher in (self._image, self._info, self._points):
+            self.destroy_lifecycle_publisher(publisher)
+        self._samples = []
+        return TransitionCallbackReturn.SUCCESS
+
+    def _load(self) -> list[Sample]:
+        config = self._config
+        cameras = [config.camera] if config.camera else None
+        dataset: Dataset = open_dataset(config.source, cameras)
+        camera = config.camera or dataset.camera_names[0]
+        limit = min(len(dataset), config.frames * len(dataset.camera_names) or len(dataset))
+        samples = []
+        for index in range(limit):
+            sample = dataset.sample(index)
+            if sample.camera_name == camera:
+                samples.append(sample)
+            if len(samples) > KEPT_SAMPLES:
+                raise DatasetError(
+                    f'{config.source} has more than {KEPT_SAMPLES} frames, which are all kept in '
+                    'memory; set `frames`.'
+                )
+            self.get_logger().info(
+                f'Loaded {index + 1} of {limit} frames.', throttle_duration_sec=5.0
+            )
+        return samples
+
+    def _tick(self) -> None:
+        waiting = not (
+            self._image.get_subscription_count() and self._points.get_subscription_count()
+        )
+        if self._next == 0 and self._config.wait_for_subscribers and waiting:
+            self.get_logger().info('Waiting for subscribers.', throttle_duration_sec=5.0)
+            return
+        ended = self._next >= len(self._samples) and not self._config.loop
+        if ended or 0 < self._config.frames <= self._next:
+            self._end()
+        self._play(self._samples[self._next % len(self._samples)])
+        self._next += 1
+
+    def _play(self, sample: Sample) -> None:
+        frame = sample.frame
+        optical_frame = f'{sample.camera_name}_optical_frame'
+        now_ns = self.get_clock().now().nanoseconds
+        image_ns, lidar_ns = now_ns, now_ns
+        if self._config.stamps == 'recorded':
+            image_ns = frame.stamp_ns
+            lidar_ns = frame.stamp_ns if frame.lidar_stamp_ns is None else frame.lidar_stamp_ns
+        elif frame.lidar_stamp_ns is not None:
+            lidar_ns += frame.lidar_stamp_ns - frame.stamp_ns
+        self._cloud_buffer.view(1, len(frame.points))[0] = frame.points
+        self._cloud_buffer.msg.header = Header(stamp=ns_to_stamp(lidar_ns), frame_id=LIDAR_FRAME)
+        self._points.publish(self._cloud_buffer.msg)
+        header = Header(stamp=ns_to_stamp(image_ns), frame_id=optical_frame)
+        info = CameraInfo(header=header)
+        info_from_camera(info, frame.camera)
+        self._info.publish(info)
+        self._image.publish(self._image_message(frame.image, header))
+
+    def _image_message(self, image: Any, header: Header) -> Image | CompressedImage:
+        if self._config.image_transport == 'compressed':
+            _, jpeg = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            return CompressedImage(
+                header=header, format='rgb8; jpeg compressed bgr8', data=jpeg.tobytes()
+            )
+        self._image_buffer.view(*image.shape[:2])[...] = image
+        self._image_buffer.msg.header = header
+        return self._image_buffer.msg
+
+    def _broadcast(self, T_camera_lidar: Float64) -> Any:
+        """Publish the static transform where tf2_ros is installed; else say what to do."""
+        try:
+            from tf2_ros import StaticTransformBroadcaster
+        except ImportError:
+            self.get_logger().info(
+                'tf2_ros is not installed: /tf_static is not published. Give the extrinsic to the '
+                'completion node by extrinsic.source parameters or file.'
+            )
+            return None
+        translation, quat_xyzw = to_translation_quat(T_camera_lidar)
+        message = TransformStamped()
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = f'{self._samples[0].camera_name}_optical_frame'
+        message.child_frame_id = LIDAR_FRAME
+        t, q = message.transform.translation, message.transform.rotation
+        t.x, t.y, t.z = (float(x) for x in translation)
+        q.x, q.y, q.z, q.w = (float(x) for x in quat_xyzw)
+        broadcaster = StaticTransformBroadcaster(self)
+        broadcaster.sendTransform(message)
+        return broadcaster
+
+    def _end(self) -> None:
+        """End the process once everything has arrived."""
+        for publisher in (self._points, self._image):
+            publisher.wait_for_all_acked(Duration(seconds=5))
+        self.get_logger().info(f'Played {self._next} frames.')
+        raise SystemExit(0)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `player_node`."""
+    return run_node(PlayerNode, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,136 @@
+"""The launch files through the real `ros2 launch`, as a user starts them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+# Not imported here: launch changes the logging of the whole process.
+if shutil.which('ros2') is None or find_spec('launch_ros') is None:
+    pytest.skip('`ros2 launch` is not installed', allow_module_level=True)
+
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import GetParameters
+from sensor_msgs.msg import Image
+
+from depth_ros.nodes.dds import PROFILE_VARIABLES
+
+pytestmark = pytest.mark.ros
+REPOSITORY = Path(__file__).resolve().parents[2]
+START = Callable[..., 'subprocess.Popen[bytes]']
+
+
+@pytest.fixture
+def launched(tmp_path: Path) -> Iterator[START]:
+    """`launched('completion.launch.py', 'method:=guided')` starts it; ends it after the test.
+
+    The executables stand where colcon would install them, and run the source tree.
+    """
+    index = tmp_path / 'share/ament_index/resource_index/packages/depth_ros'
+    index.parent.mkdir(parents=True)
+    index.touch()
+    for name in ('completion_node', 'player_node'):
+        script = tmp_path / 'lib/depth_ros' / name
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(f'#!/bin/sh\nexec {sys.executable} -m depth_ros.nodes.{name} "$@"\n')
+        script.chmod(0o755)
+    environ = {k: v for k, v in os.environ.items() if k not in PROFILE_VARIABLES}
+    for variable, first in (('AMENT_PREFIX_PATH', tmp_path), ('PYTHONPATH', REPOSITORY)):
+        environ[variable] = os.pathsep.join([str(first), environ.get(variable, '')])
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(file: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = ['ros2', 'launch', str(REPOSITORY / 'launch' / file), *arguments]
+        process = subprocess.Popen(command, env=environ, start_new_session=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(15)
+
+
+def call(ros: Any, wait_until: Any, service_type: Any, name: str, **request: Any) -> Any:
+    client = ros.node('caller').create_client(service_type, name)
+    assert client.wait_for_service(timeout_sec=15.0), name
+    future = client.call_async(service_type.Request(**request))
+    wait_until(future.done, 10.0, name)
+    return future.result()
+
+
+def state(ros: Any, wait_until: Any, node: str) -> int:
+    return call(ros, wait_until, GetState, f'{node}/get_state').current_state.id
+
+
+def environment_of_child(process: subprocess.Popen[bytes]) -> list[str]:
+    """What the launched process was started with, before it changed anything itself."""
+    (child,) = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+    return Path(f'/proc/{child}/environ').read_text().split('\0')
+
+
+def test_arguments_reach_the_node(launched: START, ros: Any, wait_until: Any) -> None:
+    process = launched(
+        'completion.launch.py',
+        *('namespace:=robot', 'image:=/front/image_raw', 'points:=/top/points'),
+        *('method:=ip_basic', 'image_transport:=compressed'),
+    )
+    node, name = ros.node('observer'), '/robot/completion_node'
+    wait_until(lambda: state(ros, wait_until, name) == State.PRIMARY_STATE_ACTIVE, 15.0, 'active')
+    for topic in ('/front/image_raw/compressed', '/front/camera_info', '/top/points'):
+        (listener,) = wait_until(partial(node.get_subscriptions_info_by_topic, topic), what=topic)
+        assert (listener.node_namespace, listener.node_name) == ('/robot', 'completion_node')
+    wait_until(partial(node.get_publishers_info_by_topic, '/robot/depth/points'), what='cloud')
+    names = ['method', 'image_transport', 'output.cloud_stride', 'use_sim_time']
+    reply = call(ros, wait_until, GetParameters, f'{name}/get_parameters', names=names)
+    method, transport, stride, sim_time = reply.values
+    assert (method.string_value, transport.string_value) == ('ip_basic', 'compressed')
+    assert stride.integer_value == 2  # from config/completion.yaml
+    assert sim_time.bool_value is False
+    profile = REPOSITORY / 'config/fastdds_shm.xml'
+    for variable in PROFILE_VARIABLES:
+        assert f'{variable}={profile}' in environment_of_child(process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 0
+
+
+def test_without_autostart_the_life_is_managed(launched: START, ros: Any, wait_until: Any) -> None:
+    launched('completion.launch.py', 'autostart:=false')
+    name = '/completion_node'
+    assert state(ros, wait_until, name) == State.PRIMARY_STATE_UNCONFIGURED
+    for transition, expected in (
+        (Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE),
+        (Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE),
+    ):
+        change = {'transition': Transition(id=transition)}
+        assert call(ros, wait_until, ChangeState, f'{name}/change_state', **change).success
+        assert state(ros, wait_until, name) == expected
+
+
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_demo_plays_into_the_node_and_ends(
+    launched: START, ros: Any, wait_until: Any, transport: str
+) -> None:
+    pytest.importorskip('tf2_ros')
+    stamps: list[int] = []
+    ros.node('listener').create_subscription(
+        Image, 'depth/image_rect', lambda m: stamps.append(m.header.stamp.nanosec), 10
+    )
+    process = launched(
+        'demo.launch.py', 'frames:=3', 'rate_hz:=5', f'image_transport:={transport}'
+    )
+    assert process.wait(60) == 0
+    wait_until(lambda: len(stamps) == 3, what='depth images')
