@@ -1,0 +1,232 @@
+"""`depth_ros demo`: the main job on simulated sensors, through the real nodes over DDS."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depth_ros.cli.progress import ProgressBar
+from depth_ros.datasets.base import Sample
+from depth_ros.datasets.open import SIMULATOR_PREFIX
+from depth_ros.datasets.scenes import WORLDS
+from depth_ros.datasets.simulator import Simulator
+from depth_ros.errors import EvaluationError, MissingDependencyError
+from depth_ros.evaluation.figures import write_png
+from depth_ros.evaluation.gallery import pictures, sheet
+from depth_ros.evaluation.metrics import mean_scores, score_image
+from depth_ros.evaluation.report import table, write_json
+from depth_ros.files import write_atomic
+from depth_ros.frame import DepthEstimate, Float64
+from depth_ros.geometry.transforms import to_translation_quat
+from depth_ros.nodes.dds import use_shared_memory_profile
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.fusion import FusionPipeline, FusionResult
+
+EVERY = 5  # one frame in so many is written by the recorder and judged
+PATIENCE_S = 900.0  # rendering 50 frames takes about a minute of one core
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument('-o', '--output', type=Path, default=Path('out/demo'), metavar='OUT')
+    parser.add_argument('--scene', default='street', choices=tuple(WORLDS), help='simulated world')
+    parser.add_argument('--rate', type=float, default=10.0, metavar='HZ', help='frames per second')
+
+
+def main(args: argparse.Namespace) -> int:
+    """Play, complete and record in three processes, then judge; 1 if a frame was lost."""
+    if importlib.util.find_spec('rclpy') is None:
+        raise MissingDependencyError('rclpy', 'ros')
+    simulator = Simulator(scene=args.scene)
+    output: Path = args.output
+    output.mkdir(parents=True, exist_ok=True)
+    environment = _environment()
+    print(
+        f'Playing {simulator.name}: {len(simulator)} frames at {args.rate:g} Hz through '
+        f'player_node, completion_node and recorder_node (ROS_DOMAIN_ID '
+        f'{environment["ROS_DOMAIN_ID"]}, loopback only); logs in {output / "log"}.',
+        flush=True,
+    )
+    with _nodes(args, simulator, environment) as (player, completion, recorder):
+        # The judge renders its frames while the player renders all of them.
+        judged = list(range(0, len(simulator), EVERY))
+        with ProgressBar('truth') as progress:
+            samples = [_rendered(simulator, i, progress, len(judged)) for i in judged]
+        print('Waiting until the player has rendered and played its frames.', flush=True)
+        _wait(recorder, (player, completion), output)
+    recording = json.loads((output / 'recording' / 'recording.json').read_text())
+    return _judge(output, simulator, samples, recording, args.rate)
+
+
+@contextlib.contextmanager
+def _nodes(
+    args: argparse.Namespace, simulator: Simulator, environment: dict[str, str]
+) -> Iterator[Sequence[subprocess.Popen[bytes]]]:
+    """The three nodes as processes; at the end they get SIGINT, as from a terminal."""
+    recording = args.output / 'recording'
+    for old in recording.glob('*.np*'):
+        old.unlink()
+    parameters: dict[str, dict[str, Any]] = {
+        'recorder_node': {
+            'output': str(recording),
+            'frames': len(simulator),
+            'every': EVERY,
+        },
+        'completion_node': _extrinsic_parameters(simulator.T_camera_lidar),
+        'player_node': {
+            'source': f'{SIMULATOR_PREFIX}{args.scene}',
+            'rate_hz': args.rate,
+            'loop': False,
+            'stamps': 'recorded',
+        },
+    }
+    logs = args.output / 'log'
+    logs.mkdir(exist_ok=True)
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for name, values in parameters.items():
+            command = [sys.executable, '-m', f'depth_ros.nodes.{name}', '--ros-args']
+            for key, value in values.items():
+                command += ['-p', f'{key}:={json.dumps(value)}']
+            with (logs / f'{name}.log').open('wb') as log:
+                processes.append(
+                    subprocess.Popen(
+                        command,
+                        env=environment,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                )
+        recorder, completion, player = processes
+        yield player, completion, recorder
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in processes:
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the nodes: our DDS profile, loopback, a domain of their own."""
+    environment = dict(os.environ)
+    use_shared_memory_profile(environ=environment)
+    environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 101))
+    environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    return environment
+
+
+def _extrinsic_parameters(T_camera_lidar: Float64) -> dict[str, Any]:
+    translation, quat_xyzw = to_translation_quat(T_camera_lidar)
+    return {
+        'extrinsic.source': 'parameters',
+        'extrinsic.translation': translation.tolist(),
+        'extrinsic.quat_xyzw': quat_xyzw.tolist(),
+    }
+
+
+def _rendered(simulator: Simulator, index: int, progress: ProgressBar, of: int) -> Sample:
+    sample = simulator.sample(index)
+    progress(index // EVERY + 1, of)
+    return sample
+
+
+def _wait(
+    recorder: subprocess.Popen[bytes],
+    others: Sequence[subprocess.Popen[bytes]],
+    output: Path,
+) -> None:
+    """Wait until the recorder has everything, or say which node failed."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while recorder.poll() is None:
+        failed = [other for other in others if other.poll() not in (None, 0)]
+        if failed or time.monotonic() > deadline_s:
+            raise EvaluationError(f'The demo did not finish; see the logs in {output / "log"}.')
+        time.sleep(0.2)
+
+
+def _judge(
+    output: Path,
+    simulator: Simulator,
+    samples: Sequence[Sample],
+    recording: dict[str, Any],
+    rate_hz: float,
+) -> int:
+    pipeline = FusionPipeline(PipelineConfig())
+    scores = []
+    for sample in samples:
+        stamp_ns = sample.frame.stamp_ns
+        stem = output / 'recording' / str(stamp_ns)
+        paths = [stem.with_name(f'{stem.name}_{part}.npy') for part in ('depth', 'sigma')]
+        if not all(path.is_file() for path in paths):
+            continue
+        estimate = DepthEstimate(*(np.load(path, allow_pickle=False) for path in paths))
+        scores.append(score_image(estimate.depth_m, estimate.sigma_m, sample.depth_gt_m))
+        view = pipeline.observe(sample.frame)
+        result = FusionResult(view, estimate, pipeline.method_name, {}, None)
+        parts = pictures(result, pipeline.config.output, sample.depth_gt_m)
+        write_png(output / f'{sample.name}.png', sheet(result, parts))
+    if not scores:
+        raise EvaluationError(f'No depth image arrived; see the logs in {output / "log"}.')
+    mean = mean_scores(scores)
+    accuracy = {
+        'method': pipeline.method_name,
+        'images': len(scores),
+        **{
+            key: getattr(mean, key)
+            for key in ('rmse_mm', 'mae_mm', 'coverage_1sigma', 'coverage_2sigma', 'density')
+        },
+    }
+    rates, lost = _arrivals(recording, len(simulator), rate_hz)
+    text = '\n\n'.join(
+        (
+            f'{simulator.name} against exact truth, live through the nodes',
+            table([accuracy]),
+            table(rates),
+        )
+    )
+    print(f'\n{text}\n')
+    write_atomic(output / 'table.txt', f'{text}\n'.encode())
+    write_json(output / 'scores.json', {'accuracy': accuracy, 'topics': rates})
+    print(f'Pictures, table and recording are in {output}.')
+    if lost:
+        print(f'{lost} frames were lost; see {output / "recording" / "recording.json"}.')
+    return 1 if lost else 0
+
+
+def _arrivals(
+    recording: dict[str, Any], frames: int, rate_hz: float
+) -> tuple[list[dict[str, Any]], int]:
+    """A row for each recorded topic, and the most frames that any of them lost."""
+    rows = []
+    for topic, arrivals in recording['arrivals_stamp_and_receipt_ns'].items():
+        stamps = {stamp for stamp, _ in arrivals}
+        times_s = [receipt / 1e9 for _, receipt in arrivals]
+        span_s = times_s[-1] - times_s[0] if len(times_s) > 1 else 0.0
+        rows.append(
+            {
+                'topic': topic,
+                'sent': frames,
+                'received': len(stamps),
+                'lost': frames - len(stamps),
+                'rate sent_Hz': rate_hz,
+                'rate received_Hz': (len(times_s) - 1) / span_s if span_s else float('nan'),
+            }
+        )
+    return rows, max(row['lost'] for row in rows)

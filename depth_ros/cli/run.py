@@ -1,0 +1,173 @@
+"""`depth_ros run`: a dataset in; depth, sigma, clouds and pictures out."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depth_ros import __version__
+from depth_ros.cli.progress import ProgressBar
+from depth_ros.cli.source import add_source_arguments, open_source, parse_config
+from depth_ros.datasets.base import Dataset, Sample
+from depth_ros.datasets.clouds import write_pcd, write_ply
+from depth_ros.errors import DepthRosError, PipelineError
+from depth_ros.evaluation.evaluate import sampled_frame
+from depth_ros.evaluation.figures import write_png
+from depth_ros.evaluation.gallery import pictures, sheet
+from depth_ros.evaluation.report import table, write_json
+from depth_ros.files import write_atomic
+from depth_ros.frame import Float32
+from depth_ros.geometry.cloud import cloud_shape, fill_cloud
+from depth_ros.methods.registry import METHODS
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig, flatten
+from depth_ros.pipeline.fusion import FusionPipeline, FusionResult
+
+FORMATS = ('png', 'npz', 'ply', 'pcd')
+EXIT_INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    add_source_arguments(parser)
+    parser.add_argument('-o', '--output', type=Path, required=True, metavar='OUT', help='folder')
+    parser.add_argument('--method', default='auto', choices=('auto', *METHODS), help='method')
+    parser.add_argument(
+        '--format',
+        type=_formats,
+        default=('png', 'npz'),
+        dest='formats',
+        metavar='A,B',
+        help='what to write: png (pictures), npz (depth_m, sigma_m, K, stamp_ns), ply, pcd '
+        '(coloured cloud, gated by sigma); default png,npz',
+    )
+    parser.add_argument('--json', action='store_true', help='print the summary as JSON')
+
+
+def main(args: argparse.Namespace) -> int:
+    """Complete every image; the exit code is 0, or 130 if interrupted."""
+    dataset = open_source(args)
+    config = parse_config(args.settings, args.method)
+    pipelines = {camera: FusionPipeline(config) for camera in dataset.camera_names}
+    rows: list[dict[str, Any]] = []
+    write_json(args.output / 'config.json', _settings(args, config))
+    try:
+        with ProgressBar('run') as progress:
+            for sample, result in _completed(dataset, pipelines, args.points):
+                _write(args.output / sample.name, sample, result, config.output, args.formats)
+                rows.append(_row(sample, result))
+                progress(len(rows), len(dataset))
+    except KeyboardInterrupt:
+        print(f'interrupted after {len(rows)} of {len(dataset)} images', file=sys.stderr)
+    cameras = [_camera_row(name, pipeline) for name, pipeline in pipelines.items()]
+    if args.json:
+        print(json.dumps({'images': rows, 'cameras': cameras}, indent=2))
+    elif rows:
+        print(f'{table(rows)}\n\n{table(cameras)}\n\nwrote {args.output}')
+    return 0 if len(rows) == len(dataset) else EXIT_INTERRUPTED
+
+
+def _completed(
+    dataset: Dataset, pipelines: dict[str, FusionPipeline], points: int | None
+) -> Iterator[tuple[Sample, FusionResult]]:
+    for index in range(len(dataset)):
+        sample = dataset.sample(index)
+        try:
+            frame = sample.frame if points is None else sampled_frame(sample, points)
+            result = pipelines[sample.camera_name].process(frame)
+        except DepthRosError as error:
+            raise PipelineError(f'{dataset.name}, {sample.name}: {error}') from error
+        yield sample, result
+
+
+def _write(
+    stem: Path,
+    sample: Sample,
+    result: FusionResult,
+    output: OutputConfig,
+    formats: tuple[str, ...],
+) -> None:
+    """Write a result to `<stem>.*` and `<stem>_*.png`."""
+    if 'npz' in formats:
+        write_atomic(stem.with_name(f'{stem.name}.npz'), _npz(result))
+    if 'ply' in formats:
+        write_ply(stem.with_name(f'{stem.name}.ply'), _cloud(result, output))
+    if 'pcd' in formats:
+        write_pcd(stem.with_name(f'{stem.name}.pcd'), _cloud(result, output))
+    if 'png' in formats:
+        parts = pictures(result, output, sample.depth_gt_m)
+        for name, picture in parts.items():
+            write_png(stem.with_name(f'{stem.name}_{name}.png'), picture)
+        write_png(stem.with_name(f'{stem.name}.png'), sheet(result, parts))
+
+
+def _npz(result: FusionResult) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        depth_m=result.estimate.depth_m,
+        sigma_m=result.estimate.sigma_m,
+        K=result.view.intrinsics.matrix,
+        # NumPy takes int64, and uint64 for the stamps after 2262 that anonymised recordings have.
+        stamp_ns=np.array(result.view.stamp_ns),
+    )
+    return buffer.getvalue()
+
+
+def _cloud(result: FusionResult, output: OutputConfig) -> Float32:
+    view, stride = result.view, output.cloud_stride
+    cloud = np.empty(cloud_shape(view.intrinsics, stride), np.float32)
+    depth_m = result.gated_depth_m(output)
+    fill_cloud(cloud, depth_m, result.estimate.sigma_m, view.image, view.intrinsics, stride)
+    return cloud
+
+
+def _row(sample: Sample, result: FusionResult) -> dict[str, Any]:
+    estimate = result.estimate
+    return {
+        'image': sample.name,
+        'returns': int(np.count_nonzero(result.view.sparse_m)),
+        'density': float(estimate.valid.mean()),
+        'median depth_m': float(np.nanmedian(estimate.depth_m)),
+        'median sigma_m': float(np.nanmedian(estimate.sigma_m)),
+        'ms': {'total': sum(result.timings_ms.values())},
+    }
+
+
+def _camera_row(name: str, pipeline: FusionPipeline) -> dict[str, Any]:
+    """What the pipeline of a camera measured at held-out returns of its last images."""
+    accuracy = pipeline.calibrator.accuracy()
+    return {
+        'camera': name,
+        'method': pipeline.method_name,
+        'held-out': accuracy.returns if accuracy else 0,
+        'median error_m': accuracy.median_error_m if accuracy else None,
+        'p95 error_m': accuracy.p95_error_m if accuracy else None,
+        'coverage_1sigma': accuracy.coverage_1sigma if accuracy else None,
+        'coverage_2sigma': accuracy.coverage_2sigma if accuracy else None,
+    }
+
+
+def _settings(args: argparse.Namespace, config: PipelineConfig) -> dict[str, Any]:
+    return {
+        'depth_ros': __version__,
+        'source': args.source,
+        'cameras': args.cameras,
+        'limit': args.limit,
+        'points': args.points,
+        'settings': flatten(config),
+    }
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    wanted = tuple(part.strip() for part in text.split(','))
+    for part in wanted:
+        if part not in FORMATS:
+            raise argparse.ArgumentTypeError(f'{part!r} is none of {", ".join(FORMATS)}')
+    return wanted

@@ -1,0 +1,105 @@
+"""What `run` and `eval` share: the arguments that say which data, and with which settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from depth_ros.datasets.base import Dataset, Sample
+from depth_ros.datasets.open import open_dataset
+from depth_ros.errors import ConfigError
+from depth_ros.pipeline.config import PipelineConfig, replaced
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """SRC, --cameras, --limit, --points and --set."""
+    parser.add_argument(
+        'source',
+        metavar='SRC',
+        help='folder with a calib.json, KITTI tree, simulator:street or simulator:indoor',
+    )
+    parser.add_argument(
+        '--cameras', type=_names, metavar='A,B', help='cameras to take; all by default'
+    )
+    parser.add_argument(
+        '--limit', type=_positive, metavar='N', help='take only the first N images'
+    )
+    parser.add_argument(
+        '--points',
+        type=_positive,
+        metavar='N',
+        help='take N random pixels of the ground truth as LiDAR, for data that has none',
+    )
+    parser.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        dest='settings',
+        metavar='NAME=VALUE',
+        help='a setting of the pipeline, such as output.scale=0.5; repeatable; the value is JSON',
+    )
+
+
+def open_source(args: argparse.Namespace) -> Dataset:
+    """The dataset that the arguments name.
+
+    Raises:
+        DatasetError: as `open_dataset`.
+    """
+    dataset = open_dataset(args.source, args.cameras)
+    return dataset if args.limit is None else _First(dataset, args.limit)
+
+
+def parse_config(settings: Sequence[str], method: str) -> PipelineConfig:
+    """The pipeline's defaults with `NAME=VALUE` settings and a method.
+
+    Raises:
+        ConfigError: no `=`, or what `replaced` refuses.
+    """
+    changes: dict[str, Any] = {'method': method}
+    for setting in settings:
+        name, equals, value = setting.partition('=')
+        if not equals:
+            raise ConfigError(f'--set wants NAME=VALUE, got {setting!r}.')
+        try:
+            changes[name] = json.loads(value)
+        except json.JSONDecodeError:
+            changes[name] = value
+    config: PipelineConfig = replaced(PipelineConfig(), changes)
+    return config
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first samples of a dataset."""
+
+    dataset: Dataset
+    limit: int
+
+    @property
+    def name(self) -> str:
+        return self.dataset.name
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        return self.dataset.camera_names
+
+    def __len__(self) -> int:
+        return min(self.limit, len(self.dataset))
+
+    def sample(self, index: int) -> Sample:
+        return self.dataset.sample(index)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(',') if name.strip()]
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'must be at least 1, got {number}')
+    return number
