@@ -94,3 +94,163 @@ def ros(ros_environment: int) -> Iterator[Ros]:
     harness = Ros(ros_environment)
     yield harness
     harness.close()
+
+
+class CompletionRig:
+    """A completion node with a fake camera and LiDAR, a listener, and what it says of itself.
+
+    A wall stands 5 m in front of a 96x64 camera; the LiDAR sits in the camera's own frame.
+
+    Attributes:
+        node: the `CompletionNode`.
+        depth: depth images received, in order.
+        diagnostics: values and message of each status by name, as last reported.
+    """
+
+    WIDTH, HEIGHT = 96, 64
+
+    def __init__(self, ros: Ros, wait_until: Callable[..., Any], **parameters: Any) -> None:
+        from diagnostic_msgs.msg import DiagnosticArray
+        from rclpy.parameter import Parameter
+        from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+        from depth_ros.nodes.completion_node import CompletionNode
+
+        self.wait_until = wait_until
+        defaults = {
+            'extrinsic.source': 'parameters',
+            'extrinsic.quat_xyzw': [0.0, 0.0, 0.0, 1.0],
+            'diagnostics_period_s': 0.1,
+        }
+        overrides = [
+            Parameter(name, value=value) for name, value in (defaults | parameters).items()
+        ]
+        self.node = CompletionNode(context=ros.context, parameter_overrides=overrides)
+        ros.spin(self.node)
+        self.peer = ros.node('peer')
+        self.depth: list[Any] = []
+        self.infos: list[Any] = []
+        self.diagnostics: dict[str, dict[str, str]] = {}
+        self.image = self.peer.create_publisher(Image, 'image', 10)
+        self.info = self.peer.create_publisher(CameraInfo, 'camera_info', 10)
+        self.points = self.peer.create_publisher(PointCloud2, 'points', 10)
+        self.peer.create_subscription(Image, 'depth/image_dense', self.depth.append, 10)
+        self.peer.create_subscription(CameraInfo, 'depth/camera_info', self.infos.append, 10)
+        self.peer.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self._stamp_ns = 1_000_000_000
+
+    def start(self) -> CompletionRig:
+        """Configure and activate, and wait until everybody has found everybody."""
+        from rclpy.lifecycle import TransitionCallbackReturn
+
+        assert self.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert self.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        self.wait_until(self._connected, what='discovery')
+        return self
+
+    def stop(self) -> None:
+        """End the node's worker, unless the test has ended the node itself."""
+        if self.node._state_machine.current_state[1] != 'finalized':
+            self.node.trigger_shutdown()
+
+    def image_msg(self, **changes: Any) -> Any:
+        """An rgb8 image of the next 0.1 s; `changes` are set on the message."""
+        import array
+
+        from sensor_msgs.msg import Image
+        from std_msgs.msg import Header
+
+        from depth_ros.nodes.convert import ns_to_stamp
+
+        self._stamp_ns += 100_000_000
+        header = Header(stamp=ns_to_stamp(self._stamp_ns), frame_id='camera_optical_frame')
+        data = array.array('B', bytes(3 * self.WIDTH * self.HEIGHT))
+        msg = Image(
+            header=header,
+            width=self.WIDTH,
+            height=self.HEIGHT,
+            encoding='rgb8',
+            step=3 * self.WIDTH,
+            data=data,
+        )
+        return _changed(msg, changes)
+
+    def info_msg(self, **changes: Any) -> Any:
+        """The camera: f = 80 px, principal point in the middle."""
+        from sensor_msgs.msg import CameraInfo
+
+        k = [80.0, 0.0, 47.5, 0.0, 80.0, 31.5, 0.0, 0.0, 1.0]
+        msg = CameraInfo(width=self.WIDTH, height=self.HEIGHT, distortion_model='plumb_bob')
+        msg.k, msg.d = k, [0.0] * 5
+        return _changed(msg, changes)
+
+    def cloud_msg(self, depth_m: float = 5.0, **changes: Any) -> Any:
+        """Returns from a wall, one for every third pixel each way, stamped as the last image."""
+        import numpy as np
+        from std_msgs.msg import Header
+
+        from depth_ros.nodes.convert import CloudBuffer, ns_to_stamp
+
+        u, v = np.meshgrid(np.arange(0, self.WIDTH, 3.0), np.arange(0, self.HEIGHT, 3.0))
+        points = np.stack(((u - 47.5) / 80, (v - 31.5) / 80, np.ones_like(u)), -1) * depth_m
+        buffer = CloudBuffer(('x', 'y', 'z'))
+        buffer.view(1, u.size)[0] = points.reshape(-1, 3)
+        buffer.msg.header = Header(stamp=ns_to_stamp(self._stamp_ns), frame_id='lidar')
+        return _changed(buffer.msg, changes)
+
+    def send(self, image: Any = None, info: Any = None, cloud: Any = None) -> Any:
+        """Publish an image with its camera and sweep (None = a good one); returns the image."""
+        image = image if image is not None else self.image_msg()
+        self.info.publish(info if info is not None else self.info_msg())
+        self.points.publish(cloud if cloud is not None else self.cloud_msg())
+        self.image.publish(image)
+        return image
+
+    def send_until(self, predicate: Callable[[], Any], what: str, **messages: Any) -> Any:
+        """Send frames, each made anew, until something holds; a failure after 10 s."""
+        deadline = time.monotonic() + 10.0
+        while not (result := predicate()):
+            assert time.monotonic() < deadline, f'{what} not reached; {self.diagnostics}'
+            self.send(**{name: make() for name, make in messages.items()})
+            time.sleep(0.03)
+        return result
+
+    def value(self, status: str, key: str) -> str:
+        """A value of a status of the node, or ''."""
+        return self.diagnostics.get(f'completion_node: {status}', {}).get(key, '')
+
+    def dropped(self, reason: str) -> int:
+        """How often the node says it dropped something for a reason."""
+        return int(self.value('output', f'dropped {reason}') or 0)
+
+    def _on_diagnostics(self, msg: Any) -> None:
+        for status in msg.status:
+            values = {pair.key: pair.value for pair in status.values}
+            values |= {'message': status.message, 'level': str(status.level[0])}
+            self.diagnostics[status.name] = values
+
+    def _connected(self) -> bool:
+        sensors = (self.image, self.info, self.points)
+        heard = all(publisher.get_subscription_count() for publisher in sensors)
+        outputs = ('depth/image_dense', 'depth/camera_info')
+        return heard and all(self.peer.count_publishers(topic) for topic in outputs)
+
+
+def _changed(msg: Any, changes: dict[str, Any]) -> Any:
+    for name, value in changes.items():
+        setattr(msg, name, value)
+    return msg
+
+
+@pytest.fixture
+def rig(ros: Ros) -> Iterator[Callable[..., CompletionRig]]:
+    """`rig(**parameters)` makes a `CompletionRig`; call its `start()`."""
+    made: list[CompletionRig] = []
+
+    def make(**parameters: Any) -> CompletionRig:
+        made.append(CompletionRig(ros, _wait_until, **parameters))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()

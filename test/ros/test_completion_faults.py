@@ -1,0 +1,187 @@
+"""What is malformed, missing or late is dropped, counted by reason and named; the node lives on."""
+
+from __future__ import annotations
+
+import array
+import time
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from sensor_msgs.msg import PointField
+
+from depth_ros.errors import MethodError
+from depth_ros.nodes.convert import ns_to_stamp
+
+pytestmark = pytest.mark.ros
+
+BAD_IMAGES = {
+    'bad_data_length': {'data': array.array('B', bytes(100))},
+    'unknown_encoding': {'encoding': 'holographic8'},
+    'empty_image': {'width': 0, 'step': 0, 'data': array.array('B')},
+    'bad_step': {'step': 7},
+}
+NAN = float('nan')
+BAD_INFOS = {
+    'zero': {'k': [0.0] * 9},
+    'nan': {'k': [NAN, 0.0, 47.5, 0.0, NAN, 31.5, 0.0, 0.0, 1.0]},
+    'width 0': {'width': 0},
+    'lens': {'distortion_model': 'kaleidoscope', 'd': [0.1, 0.2]},
+}
+BAD_CLOUDS = {
+    'missing_fields': {
+        'fields': [PointField(name='x', offset=0, datatype=PointField.FLOAT32, count=1)]
+    },
+    'empty_cloud': {'width': 0, 'row_step': 0, 'data': array.array('B')},
+    'bad_step': {'point_step': 3},
+    'bad_data_length': {'data': array.array('B', bytes(12))},
+}
+
+
+def recovers(one) -> None:
+    """A good frame after the bad ones comes out."""
+    count = len(one.depth)
+    one.send_until(lambda: len(one.depth) > count, 'depth after the fault')
+
+
+def is_named(one, reason: str) -> bool:
+    return one.dropped(reason) > 0 and reason in one.value('output', 'message')
+
+
+@pytest.mark.parametrize('reason', BAD_IMAGES)
+def test_bad_images_are_dropped_counted_and_named(rig, reason):
+    one = rig().start()
+    changes = BAD_IMAGES[reason]
+    one.send_until(lambda: is_named(one, reason), reason, image=lambda: one.image_msg(**changes))
+    recovers(one)
+
+
+@pytest.mark.parametrize('fault', BAD_INFOS)
+def test_an_uncalibrated_camera_is_refused(rig, fault):
+    one = rig().start()
+    changes = BAD_INFOS[fault]
+    one.send_until(
+        lambda: is_named(one, 'bad_camera_info'), fault, info=lambda: one.info_msg(**changes)
+    )
+    assert not one.depth
+    recovers(one)
+
+
+@pytest.mark.parametrize('reason', BAD_CLOUDS)
+def test_bad_clouds_are_dropped_counted_and_named(rig, reason):
+    one = rig().start()
+    changes = BAD_CLOUDS[reason]
+
+    def frame():
+        # The image first: its stamp is the sweep's.
+        image = one.image_msg()
+        one.send(image=image, cloud=one.cloud_msg(**changes))
+
+    deadline = time.monotonic() + 10.0
+    while not is_named(one, reason):
+        assert time.monotonic() < deadline, one.diagnostics
+        frame()
+        time.sleep(0.03)
+    recovers(one)
+
+
+def test_an_image_before_any_camera_info_waits_for_none(rig):
+    one = rig().start()
+    deadline = time.monotonic() + 10.0
+    while not is_named(one, 'no_camera_info'):
+        assert time.monotonic() < deadline
+        image = one.image_msg()
+        one.points.publish(one.cloud_msg())
+        one.image.publish(image)
+        time.sleep(0.03)
+    recovers(one)
+
+
+def test_an_image_without_a_sweep_is_counted(rig):
+    one = rig().start()
+    deadline = time.monotonic() + 10.0
+    while not one.dropped('no_sweep'):
+        assert time.monotonic() < deadline
+        one.image.publish(one.image_msg())
+        time.sleep(0.03)
+    recovers(one)
+
+
+def test_duplicates_and_late_messages_are_counted(rig):
+    one = rig().start()
+    one.send_until(lambda: one.depth, 'depth')
+    image, cloud = one.image_msg(), one.cloud_msg()
+    one.send(image=image, cloud=cloud)
+    one.send(image=image, cloud=cloud)
+    one.wait_until(
+        lambda: one.dropped('duplicate_image') and one.dropped('duplicate_sweep'),
+        what='duplicates',
+    )
+    late = one.image_msg()
+    late.header.stamp = ns_to_stamp(image.header.stamp.sec * 10**9 - 500_000_000)
+    one.image.publish(late)
+    one.wait_until(lambda: one.dropped('late_image'), what='the late image')
+    recovers(one)
+
+
+def test_time_may_go_back_as_when_a_recording_starts_again(rig):
+    one = rig().start()
+    for _ in range(15):
+        one.send()
+        time.sleep(0.02)
+    one.send_until(lambda: one.depth, 'depth')
+    one._stamp_ns = 1_000_000_000
+    count = len(one.depth)
+    one.send_until(lambda: len(one.depth) > count + 2, 'depth after the jump')
+
+
+def test_a_sweep_beside_the_camera_gives_no_depth_but_a_reason(rig):
+    one = rig().start()
+
+    def behind():
+        return one.cloud_msg(depth_m=-5.0)
+
+    one.send_until(lambda: is_named(one, 'PipelineError'), 'the reason', cloud=behind)
+    assert 'extrinsic' in one.value('output', 'message')
+    recovers(one)
+
+
+def test_a_slow_method_drops_frames_and_never_queues_them(rig):
+    one = rig().start()
+    one.send_until(lambda: one.depth, 'depth')
+    method = one.node._pipeline._method
+    fast = method.estimate
+
+    def slow(view):
+        time.sleep(0.2)
+        return fast(view)
+
+    method.estimate = slow
+    before = len(one.depth)
+    for _ in range(40):
+        one.send()
+        time.sleep(0.02)
+    last_sent_ns = one._stamp_ns
+    one.wait_until(lambda: one.dropped('busy') > 20, what='dropped frames')
+    one.wait_until(
+        lambda: one.depth[-1].header.stamp == ns_to_stamp(last_sent_ns), what='the newest frame'
+    )
+    assert len(one.depth) - before < 12
+    # What came out is what was new: the last frame waited for one other at most.
+    assert float(one.value('output', 'wait p95 [ms]')) < 450
+
+
+def test_an_error_inside_a_method_costs_one_frame(rig):
+    one = rig().start()
+    one.send_until(lambda: one.depth, 'depth')
+    method = one.node._pipeline._method
+    good = method.estimate
+
+    def broken(view):
+        method.estimate = good
+        raise MethodError('the network sneezed')
+
+    method.estimate = broken
+    one.send_until(lambda: one.dropped('MethodError') == 1, 'the error')
+    recovers(one)

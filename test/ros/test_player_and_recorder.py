@@ -1,0 +1,127 @@
+"""Player, completion and recorder as three processes over DDS."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from depth_ros.nodes.convert import cloud_to_points, compressed_to_rgb, image_to_rgb
+
+pytestmark = pytest.mark.ros
+
+K = [[80.0, 0.0, 47.5], [0.0, 80.0, 31.5], [0.0, 0.0, 1.0]]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Four frames of a wall that comes nearer, 8 m to 5 m, as a folder."""
+    frames = []
+    u, v = np.meshgrid(np.arange(0, 96, 3.0), np.arange(0, 64, 3.0))
+    rays = np.stack(((u - 47.5) / 80, (v - 31.5) / 80, np.ones_like(u)), -1).reshape(-1, 3)
+    for index in range(4):
+        image = np.full((64, 96, 3), 50 * index, np.uint8)
+        cv2.imwrite(str(tmp_path / f'{index}.png'), image)
+        (rays * (8.0 - index)).astype(np.float32).tofile(tmp_path / f'{index}.bin')
+        images, lidar = {'front': f'{index}.png'}, f'{index}.bin'
+        frames.append({'id': str(index), 't': 0.1 * index, 'images': images, 'lidar': lidar})
+    camera = {'width': 96, 'height': 64, 'K': K, 'D': [], 'T_cam_lidar': np.eye(4).tolist()}
+    calib = {
+        'cameras': {'front': {'model': 'pinhole', **camera}},
+        'lidar': {'format': 'bin_f32', 'fields': ['x', 'y', 'z']},
+        'frames': frames,
+    }
+    (tmp_path / 'calib.json').write_text(json.dumps(calib))
+    return tmp_path
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """`run(node, **parameters)` starts a node of ours as a process."""
+    processes = []
+
+    def start(name: str, **parameters: object) -> subprocess.Popen:
+        command = [sys.executable, '-m', f'depth_ros.nodes.{name}', '--ros-args']
+        for key, value in parameters.items():
+            command += ['-p', f'{key.replace("__", ".")}:={json.dumps(value)}']
+        with (tmp_path / f'{name}.log').open('wb') as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_forty_images_in_are_forty_depth_images_out(dataset, run, tmp_path):
+    out = tmp_path / 'recording'
+    recorder = run('recorder_node', output=str(out), frames=40, every=1)
+    calib = str(dataset / 'calib.json')
+    completion = run('completion_node', extrinsic__source='file', extrinsic__file=calib)
+    player = run('player_node', source=str(dataset), rate_hz=20.0, frames=40)
+    assert player.wait(40) == 0
+    assert recorder.wait(20) == 0
+    completion.send_signal(signal.SIGINT)
+    assert completion.wait(10) == 0
+    recording = json.loads((out / 'recording.json').read_text())
+    for arrivals in recording['arrivals_stamp_and_receipt_ns'].values():
+        assert len({stamp for stamp, _ in arrivals}) == 40
+    depths = [np.load(path) for path in sorted(out.glob('*_depth.npy'))]
+    # The recording starts again after four frames: the wall is at 8, 7, 6, 5, 8, ... metres.
+    for index, depth_m in enumerate(depths):
+        np.testing.assert_allclose(np.nanmedian(depth_m), 8.0 - index % 4, rtol=1e-3)
+
+
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_the_player_publishes_what_the_folder_holds(dataset, run, ros, wait_until, transport):
+    listener = ros.node('listener')
+    images, infos, clouds = [], [], []
+    kind, topic = (Image, 'image') if transport == 'raw' else (CompressedImage, 'image/compressed')
+    listener.create_subscription(kind, topic, images.append, 10)
+    listener.create_subscription(CameraInfo, 'camera_info', infos.append, 10)
+    listener.create_subscription(PointCloud2, 'points', clouds.append, 10)
+    player = run(
+        'player_node',
+        source=str(dataset),
+        loop=False,
+        stamps='recorded',
+        image_transport=transport,
+    )
+    wait_until(lambda: len(images) == 4 and len(clouds) == 4, 20.0, 'four frames')
+    assert player.wait(10) == 0
+    decode = image_to_rgb if transport == 'raw' else compressed_to_rgb
+    for index in range(4):
+        assert np.all(np.abs(decode(images[index]).astype(int) - 50 * index) <= 2)
+        assert images[index].header.frame_id == 'front_optical_frame'
+        assert (
+            images[index].header.stamp == clouds[index].header.stamp == infos[index].header.stamp
+        )
+        assert images[index].header.stamp.nanosec == 100_000_000 * index
+        np.testing.assert_allclose(cloud_to_points(clouds[index])[:, 2], 8.0 - index)
+    np.testing.assert_array_equal(np.reshape(infos[0].k, (3, 3)), K)
+
+
+def test_a_source_that_is_not_there_ends_the_player_with_a_reason(run, tmp_path):
+    player = run('player_node', source=str(tmp_path / 'nowhere'))
+    assert player.wait(20) == 1
+    assert 'nowhere' in (tmp_path / 'player_node.log').read_text()
+
+
+def test_a_recorder_needs_an_output(run, tmp_path):
+    recorder = run('recorder_node')
+    assert recorder.wait(20) == 1
+    assert 'output' in (tmp_path / 'recorder_node.log').read_text()
