@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from depth_ros.cli.progress import ProgressBar
-from depth_ros.datasets.base import Sample
 from depth_ros.datasets.open import SIMULATOR_PREFIX
 from depth_ros.datasets.scenes import WORLDS
 from depth_ros.datasets.simulator import Simulator
@@ -61,13 +60,14 @@ def main(args: argparse.Namespace) -> int:
     )
     with _nodes(args, simulator, environment) as (player, completion, recorder):
         # The judge renders its frames while the player renders all of them.
-        judged = list(range(0, len(simulator), EVERY))
-        with ProgressBar('truth') as progress:
-            samples = [_rendered(simulator, i, progress, len(judged)) for i in judged]
+        with ProgressBar('rendering truth') as progress:
+            for index in range(0, len(simulator), EVERY):
+                simulator.sample(index)
+                progress(index + 1, len(simulator))
         print('Waiting until the player has rendered and played its frames.', flush=True)
         _wait(recorder, (player, completion), output)
     recording = json.loads((output / 'recording' / 'recording.json').read_text())
-    return _judge(output, simulator, samples, recording, args.rate)
+    return _judge(output, simulator, recording, args.rate)
 
 
 @contextlib.contextmanager
@@ -141,12 +141,6 @@ def _extrinsic_parameters(T_camera_lidar: Float64) -> dict[str, Any]:
     }
 
 
-def _rendered(simulator: Simulator, index: int, progress: ProgressBar, of: int) -> Sample:
-    sample = simulator.sample(index)
-    progress(index // EVERY + 1, of)
-    return sample
-
-
 def _wait(
     recorder: subprocess.Popen[bytes],
     others: Sequence[subprocess.Popen[bytes]],
@@ -161,26 +155,20 @@ def _wait(
         time.sleep(0.2)
 
 
-def _judge(
-    output: Path,
-    simulator: Simulator,
-    samples: Sequence[Sample],
-    recording: dict[str, Any],
-    rate_hz: float,
-) -> int:
+def _judge(output: Path, simulator: Simulator, recording: dict[str, Any], rate_hz: float) -> int:
+    """Score and draw what was recorded, print the tables; 1 if a frame was lost."""
     pipeline = FusionPipeline(PipelineConfig())
     scores = []
-    for sample in samples:
-        stamp_ns = sample.frame.stamp_ns
-        stem = output / 'recording' / str(stamp_ns)
-        paths = [stem.with_name(f'{stem.name}_{part}.npy') for part in ('depth', 'sigma')]
-        if not all(path.is_file() for path in paths):
-            continue
-        estimate = DepthEstimate(*(np.load(path, allow_pickle=False) for path in paths))
-        scores.append(score_image(estimate.depth_m, estimate.sigma_m, sample.depth_gt_m))
+    for path in sorted((output / 'recording').glob('*_depth.npy')):
+        stamp_ns = int(path.name.partition('_')[0])
+        sample = simulator.sample(round(stamp_ns * simulator.config.rate_hz / 1e9))
+        arrays = (np.load(path.with_name(f'{stamp_ns}_{part}.npy')) for part in ('depth', 'sigma'))
+        estimate, truth_m = DepthEstimate(*arrays), sample.depth_gt_m
+        assert truth_m is not None  # the simulator always has it
+        scores.append(score_image(estimate.depth_m, estimate.sigma_m, truth_m))
         view = pipeline.observe(sample.frame)
         result = FusionResult(view, estimate, pipeline.method_name, {}, None)
-        parts = pictures(result, pipeline.config.output, sample.depth_gt_m)
+        parts = pictures(result, pipeline.config.output, truth_m)
         write_png(output / f'{sample.name}.png', sheet(result, parts))
     if not scores:
         raise EvaluationError(f'No depth image arrived; see the logs in {output / "log"}.')

@@ -83,12 +83,13 @@ def project_lidar(
 
 def _homogeneous(
     points: npt.NDArray[np.floating], T_camera_lidar: Float64, intrinsics: Intrinsics
-) -> Float32:
-    """(3, N) of u z, v z, z for points (N, 3)."""
+) -> tuple[Float32, Float32, Float32]:
+    """Homogeneous pixels u z, v z and z, each (N,), of points (N, 3)."""
     projection = (intrinsics.matrix @ T_camera_lidar[:3]).astype(np.float32)
-    moved: Float32 = projection[:, :3] @ points.T.astype(np.float32, copy=False)
-    moved += projection[:, 3:]
-    return moved
+    x, y, z = points.T.astype(np.float32, copy=False)
+    # No `@` here: BLAS splits it over threads, which wait for one another on a busy machine.
+    u_z, v_z, depth = (a * x + b * y + c * z + d for a, b, c, d in projection)
+    return u_z, v_z, depth
 
 
 def mean_spacing_px(sparse_m: Float32) -> float:

@@ -80,13 +80,12 @@ class CompletionNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start listening and working."""
         self._worker = LatestWorker(self._complete, self._refuse)
-        if self._node_config.image_transport == 'compressed':
-            image = self._subscribe(CompressedImage, 'image/compressed', self._on_image)
-        else:
-            image = self._subscribe(Image, 'image', self._on_image)
+        compressed = self._node_config.image_transport == 'compressed'
+        kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
+        # In this order callbacks run when several messages wait: the camera before its image.
         self._inputs = {
-            'image': image,
             'camera_info': self._subscribe(CameraInfo, 'camera_info', self._on_info),
+            'image': self._subscribe(kind, topic, self._on_image),
             'points': self._subscribe(PointCloud2, 'points', self._on_points),
         }
         self._monitor.listen()

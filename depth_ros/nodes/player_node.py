@@ -45,7 +45,7 @@ class PlayerConfig:
         'raw', 'Publish Image, or CompressedImage (jpeg).', choices=('raw', 'compressed')
     )
     wait_for_subscribers: bool = option(
-        True, 'Begin when image and points have a subscriber each.'
+        True, 'Begin when image, camera_info and points have a subscriber each.'
     )
     autostart: bool = option(True, 'Configure and activate at the start.')
 
@@ -121,9 +121,8 @@ class PlayerNode(LifecycleNode):
         return samples
 
     def _tick(self) -> None:
-        waiting = not (
-            self._image.get_subscription_count() and self._points.get_subscription_count()
-        )
+        topics = (self._image, self._info, self._points)
+        waiting = not all(topic.get_subscription_count() for topic in topics)
         if self._next == 0 and self._config.wait_for_subscribers and waiting:
             self.get_logger().info('Waiting for subscribers.', throttle_duration_sec=5.0)
             return

@@ -41,8 +41,9 @@ class DepthPublishers:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody listens to depth, sigma or cloud."""
-        return any(p.get_subscription_count() for p in (*self._images, self._cloud))
+        """Whether anybody listens to any output."""
+        outputs = (*self._images, self._cloud, self._info)
+        return any(output.get_subscription_count() for output in outputs)
 
     def publish(self, result: FusionResult, header: Header, config: OutputConfig) -> None:
         """Publish a result under the header of its image, unchanged."""

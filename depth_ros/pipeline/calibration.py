@@ -26,7 +26,7 @@ LOG2_SCALES = np.arange(-8.0, 8.0, 0.125)
 """Lower edges of the histogram of scales."""
 RECENT_FRAMES = 20
 MIN_RETURNS_FOR_ALARM = 200
-COVERAGE_1_BAND, COVERAGE_2_BAND = (0.55, 0.82), (0.88, 0.995)
+COVERAGE_1_BAND, COVERAGE_2_BAND = (0.55, 0.92), (0.85, 0.995)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def hold_out(sparse_m: Float32, share: float, seed: tuple[int, int]) -> HeldOut:
     """Take random windows of returns out, and judge by those in their middle.
 
     A single return taken out of a scan line is predicted by its two neighbours on that line,
-    more easily than a pixel between the lines. So whole pieces of lines go, windows of 6 by
+    more easily than a pixel between the lines. So whole pieces of lines go, windows of 4 by
     0.75 mean spacings, and the returns in the middle half of a window are the truth: their
     nearest support is as far away as that of a typical pixel.
 
@@ -80,7 +80,7 @@ def hold_out(sparse_m: Float32, share: float, seed: tuple[int, int]) -> HeldOut:
     if share == 0.0:
         return HeldOut(sparse_m, np.zeros_like(sparse_m))
     spacing = mean_spacing_px(sparse_m)
-    width, height = round(6 * spacing) | 1, round(0.75 * spacing) | 1
+    width, height = round(4 * spacing) | 1, round(0.75 * spacing) | 1
     found = sparse_m > 0
     index = np.flatnonzero(found)
     around = cv2.boxFilter(

@@ -98,7 +98,7 @@ class CalibrationConfig:
 
     enabled: bool = option(True, 'Scale sigma so that it matches held-out LiDAR returns.')
     held_out_share: float = option(
-        0.02, 'Share of the returns of each frame that is held out.', minimum=0.0, maximum=0.5
+        0.015, 'Share of the returns of each frame that is held out.', minimum=0.0, maximum=0.5
     )
     return_noise_m: float = option(
         0.02,

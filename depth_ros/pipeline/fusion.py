@@ -103,7 +103,9 @@ class FusionPipeline:
         image = rectify_image(frame.image, camera)
         image = resize_image(image, intrinsics.width, intrinsics.height)
         watch.stage('rectify')
-        sparse_m = self._sparse_depth(frame, T_camera_lidar, intrinsics)
+        sparse_m = self._sparse_depth(frame, camera, T_camera_lidar)
+        if intrinsics != camera.rectified:
+            sparse_m = resize_sparse(sparse_m, intrinsics.width, intrinsics.height)
         watch.stage('project')
         return CameraView(image, sparse_m, intrinsics, frame.stamp_ns)
 
@@ -146,18 +148,22 @@ class FusionPipeline:
         return full.resized(max(1, round(full.width * scale)), max(1, round(full.height * scale)))
 
     def _sparse_depth(
-        self, frame: Frame, T_camera_lidar: Float64 | None, intrinsics: Intrinsics
+        self, frame: Frame, camera: Camera, T_camera_lidar: Float64 | None
     ) -> Float32:
-        """Filtered sparse depth (H, W) of a frame in metres, 0 = none."""
+        """Filtered sparse depth (H, W) of a frame in metres, 0 = none, at the camera's size.
+
+        The filters work there, whatever the size of the output: at a smaller one the ground
+        rises so steeply from row to row that its far part would look covered by its near part.
+        """
         config = self.config.projection
         if frame.points is not None and T_camera_lidar is not None:
             box = (config.ego_box_min, config.ego_box_max)
             ego_box = box if box[0] != box[1] else None
-            points = returns_in_view(frame.points, T_camera_lidar, intrinsics)
+            points = returns_in_view(frame.points, T_camera_lidar, camera.rectified)
             usable = usable_returns(points, config.min_range_m, config.max_range_m, ego_box)
-            sparse_m = project_lidar(points[usable], T_camera_lidar, intrinsics)
+            sparse_m = project_lidar(points[usable], T_camera_lidar, camera.rectified)
         elif frame.sparse_m is not None:
-            sparse_m = resize_sparse(frame.sparse_m, intrinsics.width, intrinsics.height)
+            sparse_m = frame.sparse_m
         else:
             raise PipelineError('The frame has neither LiDAR points nor sparse depth.')
         if not sparse_m.any():

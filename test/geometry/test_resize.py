@@ -1,0 +1,69 @@
+"""Image, returns and intrinsics at another size: nothing is invented, all three still agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from depth_ros.frame import CameraView
+from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.projection import project_lidar
+from depth_ros.geometry.resize import resize_image, resize_sparse, resize_view
+
+SIZES = [(200, 120), (100, 60), (77, 41), (400, 240), (1, 1)]
+
+
+def scan(seed=0):
+    rng = np.random.default_rng(seed)
+    sparse_m = np.zeros((120, 200), np.float32)
+    sparse_m.flat[rng.choice(sparse_m.size, 900, replace=False)] = rng.uniform(1, 80, 900)
+    return sparse_m
+
+
+@pytest.mark.parametrize(('width', 'height'), SIZES)
+def test_returns_are_moved_and_never_mixed(width, height):
+    """Against a loop: the depth of a pixel is that of the nearest return that falls into it."""
+    sparse_m = scan()
+    expected = np.zeros((height, width), np.float32)
+    for v, u in np.argwhere(sparse_m):
+        row, column = int((v + 0.5) * height / 120), int((u + 0.5) * width / 200)
+        known = expected[row, column] or np.inf
+        expected[row, column] = min(known, sparse_m[v, u])
+    assert np.array_equal(resize_sparse(sparse_m, width, height), expected)
+
+
+def test_nearest_return_wins_by_hand():
+    sparse_m = np.array([[0, 7, 0, 0], [3, 9, 0, 2]], np.float32)
+    assert resize_sparse(sparse_m, 2, 1).tolist() == [[3, 2]]
+    assert resize_sparse(np.zeros((2, 4), np.float32), 2, 1).tolist() == [[0, 0]]
+
+
+def test_shrunk_image_is_the_mean_of_its_areas():
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:2, :2] = [[[0], [40]], [[80], [120]]]
+    assert resize_image(image, 2, 2)[..., 0].tolist() == [[60, 0], [0, 0]]
+
+
+def test_view_of_the_same_size_is_the_same():
+    view = CameraView(
+        np.zeros((120, 200, 3), np.uint8), scan(), Intrinsics(200, 120, 90.0, 90.0, 99.0, 60.0)
+    )
+    assert resize_view(view, 200, 120) is view
+
+
+@pytest.mark.parametrize('factor', [0.5, 0.25])
+def test_resized_view_is_what_the_resized_camera_sees(factor):
+    """Projecting into the resized camera hits the pixels that resizing moves returns to."""
+    pinhole = Intrinsics(200, 120, fx=90.0, fy=95.0, cx=103.2, cy=58.9)
+    rng = np.random.default_rng(1)
+    pixels = np.stack((rng.integers(0, 200, 700), rng.integers(0, 120, 700)), -1)
+    points = pinhole.unproject(pixels, rng.uniform(2, 60, 700)).astype(np.float32)
+    image = np.zeros((120, 200, 3), np.uint8)
+    view = CameraView(image, project_lidar(points, np.eye(4), pinhole), pinhole, stamp_ns=5)
+    width, height = int(200 * factor), int(120 * factor)
+    small = resize_view(view, width, height)
+    assert small.image.shape == (height, width, 3)
+    assert small.intrinsics == pinhole.resized(width, height)
+    assert small.stamp_ns == 5
+    direct = project_lidar(points, np.eye(4), small.intrinsics)
+    assert np.allclose(small.sparse_m, direct, rtol=1e-5)

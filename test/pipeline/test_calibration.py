@@ -1,0 +1,229 @@
+"""Sigma from held-out returns: errors of known spread must come out with the right sigma."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from depth_ros.frame import DepthEstimate
+from depth_ros.geometry.projection import mean_spacing_px
+from depth_ros.pipeline import calibration
+from depth_ros.pipeline.calibration import EASIER, SigmaCalibrator, hold_out
+from depth_ros.pipeline.config import CalibrationConfig
+
+RAW_SIGMA_M = 0.1
+SHAPE = (80, 100)
+
+
+class Stream:
+    """Frames whose estimates have a raw sigma of 0.1 m and errors of our choice."""
+
+    def __init__(self, seed=0, **config):
+        self.rng = np.random.default_rng(seed)
+        self.calibrator = SigmaCalibrator(CalibrationConfig(**{'return_noise_m': 0.0, **config}))
+
+    def estimate(self, nearest_m=3.0, farthest_m=90.0):
+        depth_m = self.rng.uniform(nearest_m, farthest_m, SHAPE).astype(np.float32)
+        return DepthEstimate(depth_m, np.full_like(depth_m, RAW_SIGMA_M))
+
+    def feed(self, errors_m, frames=3, **ranges):
+        """Every pixel is a held-out return; errors_m(rng, depth_m) says how far off."""
+        for _ in range(frames):
+            estimate = self.estimate(**ranges)
+            held_out_m = estimate.depth_m - errors_m(self.rng, estimate.depth_m)
+            self.calibrator.update(estimate, held_out_m.astype(np.float32))
+
+    def sigma_at(self, depth_m):
+        depth = np.full((1, 1), depth_m, np.float32)
+        return self.calibrator.apply(DepthEstimate(depth, 0 * depth + RAW_SIGMA_M)).sigma_m.item()
+
+
+def gaussian(sigma_m):
+    return lambda rng, depth_m: sigma_m * rng.standard_normal(depth_m.shape)
+
+
+def heavy_tailed(scale_m):
+    return lambda rng, depth_m: scale_m * rng.standard_t(3, depth_m.shape)
+
+
+@pytest.mark.parametrize('factor', [0.2, 1.0, 3.0, 8.0])
+def test_sigma_that_is_off_by_a_factor_is_corrected(factor):
+    stream = Stream()
+    stream.feed(gaussian(factor * RAW_SIGMA_M), frames=10, nearest_m=5.0)
+    for depth_m in (6, 7.5, 12, 30, 60, 89):
+        expected_m = EASIER * factor * RAW_SIGMA_M
+        assert stream.sigma_at(depth_m) == pytest.approx(expected_m, rel=0.05)
+    assert stream.calibrator.accuracy().scale == pytest.approx(EASIER * factor, rel=0.05)
+
+
+@pytest.mark.parametrize('errors', [gaussian(0.3), heavy_tailed(0.3)])
+def test_calibrated_sigma_covers_the_errors_of_pixels_as_promised(errors):
+    """Those are smaller than the errors at held-out returns, which lie in wider gaps."""
+    stream = Stream()
+    stream.feed(errors)
+    estimate = stream.estimate()
+    error_m = EASIER * np.abs(errors(stream.rng, estimate.depth_m))
+    sigma_m = stream.calibrator.apply(estimate).sigma_m
+    assert 0.66 < (error_m < sigma_m).mean() < 0.82
+    assert 0.94 < (error_m < 2 * sigma_m).mean() < 0.965
+
+
+def test_each_range_has_its_own_scale(monkeypatch):
+    monkeypatch.setattr(calibration, 'BORROWED', 50.0)  # little beside the returns of a range here
+    stream = Stream()
+    stream.feed(lambda rng, z: (0.1 + 0.02 * z) * rng.standard_normal(z.shape), frames=10)
+    for depth_m in (7.5, 15, 30, 60):
+        assert stream.sigma_at(depth_m) == pytest.approx(EASIER * (0.1 + 0.02 * depth_m), rel=0.12)
+    between = [stream.sigma_at(depth_m) for depth_m in np.arange(4, 110, 2.0)]
+    assert (np.diff(between) > -1e-6).all()
+
+
+def test_range_without_returns_takes_the_scale_of_the_others():
+    stream = Stream()
+    stream.feed(gaussian(0.4), nearest_m=10.0, farthest_m=20.0)
+    assert stream.sigma_at(90) == pytest.approx(EASIER * 0.4, rel=0.05)
+
+
+def test_one_wild_return_in_a_range_means_little():
+    stream = Stream()
+    stream.feed(gaussian(0.1), nearest_m=10.0, farthest_m=20.0)
+    depth_m = np.full((1, 1), 60.0, np.float32)
+    far = DepthEstimate(depth_m, np.full_like(depth_m, RAW_SIGMA_M))
+    stream.calibrator.update(far, depth_m + 20)
+    assert stream.sigma_at(60) < 0.15
+
+
+def test_noise_of_the_returns_is_not_blamed_on_the_estimate():
+    """Depth errors of 0.4 m and return noise of 0.3 m look like 0.5 m."""
+    stream = Stream(return_noise_m=0.3)
+    stream.feed(gaussian(0.5))
+    assert stream.sigma_at(20) == pytest.approx(EASIER * 0.4, rel=0.05)
+
+
+def test_a_change_is_followed_within_a_few_memory_lengths():
+    stream = Stream(memory_frames=5)
+    stream.feed(gaussian(0.1), frames=40)
+    stream.feed(gaussian(0.4), frames=1)
+    assert stream.sigma_at(20) < EASIER * 0.35  # one frame is not yet believed
+    stream.feed(gaussian(0.4), frames=15)
+    assert stream.sigma_at(20) == pytest.approx(EASIER * 0.4, rel=0.1)
+    stream.feed(gaussian(0.1), frames=25)
+    assert stream.sigma_at(20) == pytest.approx(EASIER * 0.1, rel=0.1)
+
+
+def test_live_figures_are_those_of_the_held_out_errors():
+    stream = Stream()
+    assert stream.calibrator.accuracy() is None
+    stream.feed(gaussian(0.2), frames=1)
+    assert stream.calibrator.accuracy() is None  # the first frame would grade itself
+    stream.feed(gaussian(0.2), frames=5)
+    figures = stream.calibrator.accuracy()
+    assert figures.returns == 5 * SHAPE[0] * SHAPE[1]
+    assert figures.median_error_m == pytest.approx(0.6745 * 0.2, rel=0.03)  # of a Gaussian
+    assert figures.p95_error_m == pytest.approx(1.96 * 0.2, rel=0.03)
+    assert 0.55 < figures.coverage_1sigma < 0.7
+    assert 0.9 < figures.coverage_2sigma < 0.965
+    assert figures.alarm == ''
+
+
+def test_alarm_rises_when_errors_triple_and_falls_when_it_is_learnt():
+    stream = Stream(memory_frames=20)
+    stream.feed(gaussian(0.1), frames=40)
+    assert stream.calibrator.accuracy().alarm == ''
+    stream.feed(gaussian(0.3), frames=8)
+    alarm = stream.calibrator.accuracy().alarm
+    assert 'of held-out errors lie within 1 sigma, wanted 55.0% to 82.0%' in alarm
+    stream.feed(gaussian(0.3), frames=60)
+    assert stream.calibrator.accuracy().alarm == ''
+
+
+def test_unknown_pixels_are_neither_judged_nor_given_a_sigma():
+    stream = Stream()
+    estimate = stream.estimate()
+    estimate.depth_m[:40] = estimate.sigma_m[:40] = np.nan
+    for _ in range(2):
+        stream.calibrator.update(estimate, np.full(SHAPE, 20.0, np.float32))
+    assert stream.calibrator.accuracy().returns == 40 * SHAPE[1]
+    calibrated = stream.calibrator.apply(estimate)
+    assert np.array_equal(np.isnan(calibrated.sigma_m), np.isnan(estimate.depth_m))
+    assert calibrated.depth_m is estimate.depth_m
+
+
+def test_without_held_out_returns_nothing_changes():
+    stream = Stream()
+    estimate = stream.estimate()
+    stream.calibrator.update(estimate, np.zeros(SHAPE, np.float32))
+    assert stream.calibrator.apply(estimate) is estimate
+    assert stream.calibrator.accuracy() is None
+
+
+def scan_lines(step_v, step_u):
+    sparse_m = np.zeros((240, 600), np.float32)
+    shape = sparse_m[::step_v, ::step_u].shape
+    sparse_m[::step_v, ::step_u] = np.random.default_rng(0).uniform(3, 60, shape)
+    return sparse_m
+
+
+def scattered(count):
+    rng = np.random.default_rng(1)
+    sparse_m = np.zeros((240, 600), np.float32)
+    sparse_m.flat[rng.choice(sparse_m.size, count, replace=False)] = rng.uniform(3, 60, count)
+    return sparse_m
+
+
+PATTERNS = {
+    '64 beams': scan_lines(5, 4),
+    '16 beams': scan_lines(16, 3),
+    'scattered': scattered(6000),
+    'few': scattered(400),
+}
+with_each_pattern = pytest.mark.parametrize('sparse_m', PATTERNS.values(), ids=PATTERNS.keys())
+
+
+@with_each_pattern
+@pytest.mark.parametrize('share', [0.01, 0.1])
+def test_held_out_returns_are_the_share_asked_for_and_hidden(sparse_m, share):
+    lost, judged = [], []
+    for stamp_ns in range(0, 200 * 10**8, 10**8):
+        seen_m, truth_m = hold_out(sparse_m, share, (0, stamp_ns))
+        is_lost = (sparse_m > 0) & (seen_m == 0)
+        is_judged = truth_m > 0
+        assert not (is_judged & ~is_lost).any()  # no judge was seen by the method
+        assert np.array_equal(seen_m[~is_lost], sparse_m[~is_lost])
+        assert np.array_equal(truth_m[is_judged], sparse_m[is_judged])
+        lost.append(is_lost.sum())
+        judged.append(is_judged.sum())
+    # Windows overlap where many are taken, so that a little less goes.
+    assert np.mean(lost) / np.count_nonzero(sparse_m) == pytest.approx(share, rel=0.15)
+    assert 0.4 < np.sum(judged) / np.sum(lost) < 0.7
+
+
+@with_each_pattern
+def test_judges_lie_in_gaps_as_wide_as_the_pattern_has(sparse_m):
+    """Around a judge, along its line, no return of the method is nearer than the spacing."""
+    spacing = mean_spacing_px(sparse_m)
+    for stamp_ns in range(20):
+        seen_m, truth_m = hold_out(sparse_m, 0.05, (0, stamp_ns))
+        for v, u in np.argwhere(truth_m):
+            reach = int(1.4 * spacing)
+            assert not seen_m[v, max(0, u - reach) : u + reach + 1].any()
+
+
+def test_choice_of_returns_is_repeatable_and_new_for_each_frame():
+    sparse_m = PATTERNS['64 beams']
+    calibrator = SigmaCalibrator(CalibrationConfig(seed=3))
+    first, again = (calibrator.hold_out(sparse_m, 123) for _ in range(2))
+    assert np.array_equal(first.truth_m, again.truth_m)
+    assert first.truth_m.any()
+    assert not np.array_equal(first.truth_m, calibrator.hold_out(sparse_m, 124).truth_m)
+    other_seed = SigmaCalibrator(CalibrationConfig(seed=4))
+    assert not np.array_equal(first.truth_m, other_seed.hold_out(sparse_m, 123).truth_m)
+    calibrator.hold_out(sparse_m, -1)  # a clock may start before 1970
+
+
+@pytest.mark.parametrize('config', [{'enabled': False}, {'held_out_share': 0.0}])
+def test_switched_off_it_takes_nothing(config):
+    sparse_m = PATTERNS['few']
+    seen_m, truth_m = SigmaCalibrator(CalibrationConfig(**config)).hold_out(sparse_m, 7)
+    assert np.array_equal(seen_m, sparse_m)
+    assert not truth_m.any()
