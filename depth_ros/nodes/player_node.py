@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,12 @@ class PlayerConfig:
     wait_for_subscribers: bool = option(
         True, 'Begin when image, camera_info and points have a subscriber each.'
     )
+    settle_s: float = option(
+        1.0,
+        'Wait this long for the subscribers to find their own listeners [s].',
+        minimum=0.0,
+        maximum=60.0,
+    )
     autostart: bool = option(True, 'Configure and activate at the start.')
 
     def __post_init__(self) -> None:
@@ -84,6 +91,7 @@ class PlayerNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to play."""
+        self._complete_since_ns = time.monotonic_ns()
         self._timer = self.create_timer(1.0 / self._config.rate_hz, self._tick)
         return super().on_activate(state)
 
@@ -121,16 +129,24 @@ class PlayerNode(LifecycleNode):
         return samples
 
     def _tick(self) -> None:
-        topics = (self._image, self._info, self._points)
-        waiting = not all(topic.get_subscription_count() for topic in topics)
-        if self._next == 0 and self._config.wait_for_subscribers and waiting:
-            self.get_logger().info('Waiting for subscribers.', throttle_duration_sec=5.0)
+        if self._next == 0 and not self._may_begin():
             return
         ended = self._next >= len(self._samples) and not self._config.loop
         if ended or 0 < self._config.frames <= self._next:
             self._end()
         self._play(self._samples[self._next % len(self._samples)])
         self._next += 1
+
+    def _may_begin(self) -> bool:
+        """Whether everybody is there, and has been for `settle_s`."""
+        if not self._config.wait_for_subscribers:
+            return True
+        now_ns = time.monotonic_ns()
+        topics = (self._image, self._info, self._points)
+        if not all(topic.get_subscription_count() for topic in topics):
+            self.get_logger().info('Waiting for subscribers.', throttle_duration_sec=5.0)
+            self._complete_since_ns = now_ns
+        return now_ns - self._complete_since_ns >= self._config.settle_s * 1e9
 
     def _play(self, sample: Sample) -> None:
         frame = sample.frame
