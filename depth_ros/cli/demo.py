@@ -55,7 +55,8 @@ def main(args: argparse.Namespace) -> int:
     print(
         f'Playing {simulator.name}: {len(simulator)} frames at {args.rate:g} Hz through '
         f'player_node, completion_node and recorder_node (ROS_DOMAIN_ID '
-        f'{environment["ROS_DOMAIN_ID"]}, loopback only); logs in {output / "log"}.',
+        f'{environment["ROS_DOMAIN_ID"]}, discovery '
+        f'{environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]}); logs in {output / "log"}.',
         flush=True,
     )
     with _nodes(args, simulator, environment) as (player, completion, recorder):
@@ -76,7 +77,7 @@ def _nodes(
 ) -> Iterator[Sequence[subprocess.Popen[bytes]]]:
     """The three nodes as processes; at the end they get SIGINT, as from a terminal."""
     recording = args.output / 'recording'
-    for old in recording.glob('*.np*'):
+    for old in (*recording.glob('*.np*'), *recording.glob('*.json'), *args.output.glob('*.png')):
         old.unlink()
     parameters: dict[str, dict[str, Any]] = {
         'recorder_node': {
@@ -121,6 +122,7 @@ def _nodes(
                 process.wait(10.0)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
 def _environment() -> dict[str, str]:
@@ -161,6 +163,8 @@ def _judge(output: Path, simulator: Simulator, recording: dict[str, Any], rate_h
     scores = []
     for path in sorted((output / 'recording').glob('*_depth.npy')):
         stamp_ns = int(path.name.partition('_')[0])
+        if not path.with_name(f'{stamp_ns}_sigma.npy').is_file():
+            continue  # its sigma was lost, which the table of topics tells
         sample = simulator.sample(round(stamp_ns * simulator.config.rate_hz / 1e9))
         arrays = (np.load(path.with_name(f'{stamp_ns}_{part}.npy')) for part in ('depth', 'sigma'))
         estimate, truth_m = DepthEstimate(*arrays), sample.depth_gt_m
@@ -174,7 +178,7 @@ def _judge(output: Path, simulator: Simulator, recording: dict[str, Any], rate_h
         raise EvaluationError(f'No depth image arrived; see the logs in {output / "log"}.')
     mean = mean_scores(scores)
     accuracy = {
-        'method': pipeline.method_name,
+        'method': recording['diagnostics']['completion_node: output']['method'],
         'images': len(scores),
         **{
             key: getattr(mean, key)

@@ -34,8 +34,15 @@ class Dataset(Protocol):
     `sample(i)` raises `DatasetError` naming the file if something is missing or malformed.
     """
 
-    name: str
-    camera_names: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """What tables and messages call it."""
+        ...
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Cameras that the samples are of."""
+        ...
 
     def __len__(self) -> int: ...
 

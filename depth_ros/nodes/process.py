@@ -36,6 +36,9 @@ def run_node(create: Callable[[], LifecycleNode], args: list[str] | None = None)
         pass
     except SystemExit as end:
         return int(end.code or 0)
+    except RCLError:
+        if rclpy.ok():  # else the signal came in the middle of a transition
+            raise
     except DepthRosError as error:
         get_logger('depth_ros').fatal(str(error))
         return 1

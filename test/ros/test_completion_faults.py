@@ -1,4 +1,4 @@
-"""What is malformed, missing or late is dropped, counted by reason and named; the node lives on."""
+"""What is malformed, missing or late is dropped, counted and named; the node lives on."""
 
 from __future__ import annotations
 
