@@ -45,7 +45,6 @@ def _open_simulator(scene: str, cameras: Sequence[str] | None) -> Simulator:
         raise DatasetError(f'The simulator has no scene {scene!r}; it has {sorted(WORLDS)}.')
     unknown = set(cameras or ()) - set(Simulator.camera_names)
     if unknown:
-        raise DatasetError(
-            f'The simulator has no camera {sorted(unknown)}; it has {list(Simulator.camera_names)}.'
-        )
+        known = list(Simulator.camera_names)
+        raise DatasetError(f'The simulator has no camera {sorted(unknown)}; it has {known}.')
     return Simulator(scene=scene)

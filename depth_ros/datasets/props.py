@@ -37,13 +37,12 @@ class Placer:
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         self._rotation = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
-    def box(
-        self, at: Vector, size: Vector, materials: Materials, tint: Vector = WHITE, yaw: float = 0
-    ) -> None:
+    def box(self, at: Vector, size: Vector, materials: Materials, tint: Vector = WHITE) -> None:
         """A box that stands with the centre of its bottom at `at`."""
         middle = (at[0], at[1], at[2] + size[2] / 2)
-        turn = Placer([], (0, 0, 0), yaw)._rotation if yaw else np.eye(3)
-        self._add('box', middle, (size[0] / 2, size[1] / 2, size[2] / 2), materials, tint, turn)
+        self._add(
+            'box', middle, (size[0] / 2, size[1] / 2, size[2] / 2), materials, tint, np.eye(3)
+        )
 
     def post(
         self, at: Vector, radius: float, height: float, materials: Materials, tint: Vector = WHITE
@@ -183,7 +182,7 @@ def bench(place: Placer) -> None:
         place.box((-0.15, y, 0), (0.04, 0.06, 0.9), 'metal')
 
 
-def table(place: Placer, size: tuple[float, float] = (1.8, 0.9)) -> None:
+def table(place: Placer, size: tuple[float, float]) -> None:
     """A dining table, 0.75 m high."""
     place.box((0, 0, 0.71), (*size, 0.04), 'wood')
     for x in (-size[0] / 2 + 0.08, size[0] / 2 - 0.08):

@@ -20,33 +20,36 @@ Int32 = npt.NDArray[np.int32]
 
 _BLOCK = 128
 _BLOCK_ROWS = 8
+_TINY = 1e-200  # makes a zero finite to divide by, and is lost in everything else
 
 
 class Surface(Protocol):
-    """Something that rays can hit.
-
-    Attributes:
-        center: (3,) centre of the bounding sphere in the world, metres.
-        radius: its radius in metres; inf if the surface has no bounds.
-        casts_shadow: False for what never stands between a light and something else.
-        materials: names of the materials of its parts.
-        tint: colour that multiplies the materials'.
-    """
+    """Something that rays can hit."""
 
     @property
-    def center(self) -> Float64: ...
+    def center(self) -> Float64:
+        """Centre (3,) of the bounding sphere in the world in metres."""
+        ...
 
     @property
-    def radius(self) -> float: ...
+    def radius(self) -> float:
+        """Radius of the bounding sphere in metres; inf if the surface has no bounds."""
+        ...
 
     @property
-    def casts_shadow(self) -> bool: ...
+    def casts_shadow(self) -> bool:
+        """False for what never stands between a light and something else."""
+        ...
 
     @property
-    def materials(self) -> tuple[str, str, str]: ...
+    def materials(self) -> tuple[str, str, str]:
+        """Names of the materials of its parts."""
+        ...
 
     @property
-    def tint(self) -> tuple[float, float, float]: ...
+    def tint(self) -> tuple[float, float, float]:
+        """Colour that multiplies the materials'."""
+        ...
 
     def intersect(self, origin: Float64, directions: Float64) -> Float64:
         """Smallest t > 0 at which origin + t * directions (3, N) is on the surface, else inf."""
@@ -204,14 +207,13 @@ class Solid:
 
 def _unit_box(origin: Float64, directions: Float64) -> Float64:
     """Slab test (Kay and Kajiya, SIGGRAPH 1986)."""
-    with np.errstate(divide='ignore', invalid='ignore'):
-        inverse = 1.0 / directions
-        middle = -origin[:, None] * inverse
-        half = np.abs(inverse)
-        enter = np.max(middle - half, axis=0)
-        leave = np.min(middle + half, axis=0)
-        hit = (leave >= enter) & (leave > 0)
-        return np.where(hit, np.where(enter > 0, enter, leave), np.inf)
+    inverse = 1.0 / (directions + _TINY)
+    middle = -origin[:, None] * inverse
+    half = np.abs(inverse)
+    enter = np.max(middle - half, axis=0)
+    leave = np.min(middle + half, axis=0)
+    hit = (leave >= enter) & (leave > 0)
+    return np.where(hit, np.where(enter > 0, enter, leave), np.inf)
 
 
 def _quadratic(origin: Float64, directions: Float64) -> tuple[Float64, Float64]:
@@ -237,7 +239,7 @@ def _unit_cylinder(origin: Float64, directions: Float64) -> Float64:
         if origin[:2] @ origin[:2] < 1:  # vertical rays inside have no t on the mantle
             enter = np.nan_to_num(enter, nan=-np.inf)
             leave = np.nan_to_num(leave, nan=np.inf)
-        inverse = 1.0 / directions[2]
+        inverse = 1.0 / (directions[2] + _TINY)
         middle, half = -origin[2] * inverse, np.abs(inverse)
         enter, leave = np.maximum(enter, middle - half), np.minimum(leave, middle + half)
         hit = (leave >= enter) & (leave > 0)
@@ -252,7 +254,8 @@ class Ground:
     """A road between raised pavements that follows the height field h(x) = sum a sin(k x + p).
 
     Attributes:
-        waves: (amplitude m, wave number rad/m, phase rad) of each term; none is a flat ground.
+        waves: (amplitude m, wave number rad/m, phase rad) of each term, wavelengths well above
+            reach_m / 32; none is a flat ground.
         kerb_y_m: half width of the road.
         kerb_height_m: height of the pavement over the road.
         reach_m: rays that meet nothing up to here meet nothing.
@@ -310,7 +313,7 @@ class Ground:
         """First t on z = h(x) + lift.
 
         The root lies between the heights of the highest and lowest ground. Rays steeper than
-        the ground have one root; grazing ones are first walked in steps far below the shortest
+        the ground have one root; grazing ones are first walked in 32 steps, far below the shortest
         wavelength. Then Newton's method, kept within the bracket.
         """
         peak = self._peak
@@ -318,12 +321,13 @@ class Ground:
         steepest = sum(abs(a * k) for a, k, _ in self.waves)
         result = np.full(len(dz), np.inf)
         far = self.reach_m / np.linalg.norm(directions, axis=0)
-        down = np.flatnonzero(origin[2] + far * dz < peak + lift)
+        down = np.flatnonzero(origin[2] + np.minimum(far * dz, 0) < peak + lift)
         x, dx, dz, far = origin[0], dx[down], dz[down], far[down]
         above = origin[2] - lift
         with np.errstate(divide='ignore', invalid='ignore'):
-            low = np.clip((peak - above) / dz, 0, far)
-            high = np.where(dz < 0, np.minimum((-peak - above) / dz, far), far)
+            crest, trough = np.clip((peak - above) / dz, 0, far), (-peak - above) / dz
+            low = np.where(dz < 0, crest, 0)
+            high = np.where(dz < 0, np.minimum(trough, far), crest)
         grazing = np.flatnonzero(-dz < 2 * steepest * np.abs(dx))
         if len(grazing):
             start, step = low[grazing], (high - low)[grazing] / 32

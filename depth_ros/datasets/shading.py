@@ -218,7 +218,7 @@ def _mirror(scene: Scene, unit: Float64, normal: Float64, gloss: Float64) -> Flo
 
 
 def _tone(linear: Float64) -> Float32:
-    """Linear light to sRGB 0 to 1 by the filmic curve of Narkowicz (2015), which keeps highlights."""
+    """Linear light to sRGB 0 to 1 by the filmic curve of Narkowicz (2015): highlights stay."""
     x = linear.astype(np.float32)
     film = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
     return np.asarray(np.clip(film, 0, 1) ** np.float32(1 / 2.2), dtype=np.float32)

@@ -1,19 +1,19 @@
 """A simulated rig with exact truth: procedural scenes seen by a camera and a LiDAR.
 
 Both sensors are cast from their own places, so that parallax and returns that the camera
-cannot see occur as on a real rig. The same settings always give the same bits.
+cannot see occur as on a real rig. With the same libraries, the same settings always give the
+same bits.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 
 from depth_ros.datasets.base import Sample
 from depth_ros.datasets.raycast import Hits, cast, tile_order
@@ -24,6 +24,7 @@ from depth_ros.errors import DatasetError
 from depth_ros.frame import Bool, Float32, Float64, Frame, UInt8
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Camera, Intrinsics
+from depth_ros.geometry.distortion import undistort_pixels
 from depth_ros.pipeline.config import option, replaced, validate
 
 _SUBPIXELS = ((-0.375, -0.125), (0.125, -0.375), (-0.125, 0.375), (0.375, 0.125))
@@ -196,17 +197,12 @@ def _mounting(config: SimulatorConfig) -> tuple[Float64, Float64]:
     return T_rig_camera, transforms.from_translation_quat(lidar_at, quat)
 
 
-def _rays(camera: Camera, pixels: Float64, lens: str) -> Float64:
+def _rays(camera: Camera, pixels: npt.NDArray[np.floating], lens: str) -> Float64:
     """Directions (N, 3) with z = 1 in the camera frame of raw pixels (N, 2)."""
-    K, D = camera.intrinsics.matrix, np.array(camera.D)
-    if lens == 'plumb_bob':
-        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
-        xy = cv2.undistortPointsIter(pixels[:, None], K, D, None, None, criteria)[:, 0]
-    elif lens == 'equidistant':
-        xy = cv2.fisheye.undistortPoints(pixels[:, None], K, D)[:, 0]
-    else:
-        intrinsics = camera.rectified
-        xy = (pixels - (intrinsics.cx, intrinsics.cy)) / (intrinsics.fx, intrinsics.fy)
+    if lens != 'none':
+        pixels = undistort_pixels(pixels, camera)
+    intrinsics = camera.rectified
+    xy = (pixels - (intrinsics.cx, intrinsics.cy)) / (intrinsics.fx, intrinsics.fy)
     return np.column_stack((xy, np.ones(len(xy))))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import cv2
 import numpy as np
@@ -67,7 +67,7 @@ def _bilinear(image: Float32, tiles: Float64) -> Float32:
     return np.concatenate(rows).reshape(-1, 4)[: len(tiles)].astype(np.float32, copy=False)
 
 
-@lru_cache(maxsize=None)
+@cache
 def texture(name: str) -> Texture:
     """The texture of a material; KeyError if there is none of that name."""
     size_m, paint = _PAINTERS[name]
@@ -96,6 +96,11 @@ def _picture(colour: Colour, size: int = 512, gloss: float = 0.0) -> Float32:
     return np.full((size, size, 4), (*colour, gloss), dtype=np.float32)
 
 
+def _toned(colour: Colour, tone: float) -> Colour:
+    red, green, blue = colour
+    return red * tone, green * tone, blue * tone
+
+
 def _noisy(colour: Colour, size: int, *grains: tuple[float, float], gloss: float = 0.0) -> Painter:
     """A painter of plain material with (exponent, strength) layers of noise."""
 
@@ -118,7 +123,6 @@ def _tiles(
     joint_px: int = 2,
     size: int = 512,
     grain: float = 0.05,
-    gloss: float = 0.0,
 ) -> Painter:
     """A painter of laid tiles or bricks, (columns, rows) of them, each of its own tone."""
 
@@ -129,7 +133,7 @@ def _tiles(
         shifted = (x + row * (bond * size / columns)) % size
         column = (shifted * columns / size).astype(int) % columns
         tone = 1 + spread * rng.standard_normal((rows, columns))
-        picture = _picture(colour, size, gloss)
+        picture = _picture(colour, size)
         picture[..., :3] *= tone[row, column][..., None]
         picture[..., :3] *= 1 + grain * fractal(rng, size, 0.7)[..., None]
         seam = (y % (size / rows) < joint_px) | (shifted % (size / columns) < joint_px)
@@ -143,7 +147,7 @@ def _leaves(colour: Colour, dark: float) -> Painter:
     """A painter of foliage: many small blades in several tones, dark gaps between."""
 
     def paint(rng: np.random.Generator) -> Float32:
-        picture = _picture(tuple(dark * c for c in colour), 512)  # type: ignore[arg-type]
+        picture = _picture(_toned(colour, dark))
         for _ in range(5200):
             x, y = rng.integers(0, 512, 2)
             tone = rng.normal(1.0, 0.22)
@@ -208,14 +212,16 @@ def _window(
         b = (left + round(x1 * bay) - 1, top + round(y1 * bay) - 1)
         cv2.rectangle(picture, a, b, (*colour, gloss), -1)
 
+    frame: Colour | None = None
+    panes: tuple[tuple[float, float], ...]
     if style == 'office':
         fill(0.03, 0.10, 0.97, 0.84, (0.25, 0.27, 0.29), 0.0)
         panes = ((0.05, 0.34), (0.36, 0.64), (0.66, 0.95))
-        low, high, frame = 0.12, 0.82, None
+        low, high = 0.12, 0.82
     else:
         wide = style == 'plaster'
         x0, x1 = (0.24, 0.76) if wide else (0.30, 0.70)
-        frame: Colour | None = (0.88, 0.87, 0.84)
+        frame = (0.88, 0.87, 0.84)
         fill(x0 - 0.03, 0.17, x1 + 0.03, 0.79, (0.72, 0.70, 0.66), 0.0)
         fill(x0, 0.20, x1, 0.76, frame, 0.0)
         middle = (x0 + x1) / 2
@@ -224,8 +230,7 @@ def _window(
     curtain = rng.random()
     for x0, x1 in panes:
         tone = 1 + 0.15 * rng.standard_normal()
-        glass = tuple(c * tone for c in _DARK_GLASS)
-        fill(x0, low, x1, high, glass, 0.55)  # type: ignore[arg-type]
+        fill(x0, low, x1, high, _toned(_DARK_GLASS, tone), 0.55)
         if curtain < 0.35:
             drop = low + (high - low) * rng.uniform(0.2, 0.75)
             fill(x0, low, x1, drop, (0.62, 0.60, 0.54), 0.25)

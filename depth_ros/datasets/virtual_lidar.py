@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from depth_ros.datasets.raycast import Surface, cast, tile_order
 from depth_ros.datasets.shading import surface_normals
@@ -90,5 +89,5 @@ def sweep(
     return (beams[kept] * range_m[kept, None]).astype(np.float32)
 
 
-def _points(origin: Float64, directions: Float64, t: Float64) -> npt.NDArray[np.float64]:
+def _points(origin: Float64, directions: Float64, t: Float64) -> Float64:
     return origin + directions * np.where(np.isfinite(t), t, 0.0)[:, None]

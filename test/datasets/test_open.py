@@ -74,3 +74,13 @@ def test_other_paths_are_refused_with_what_was_looked_for(tmp_path):
     (tmp_path / 'a.txt').write_text('hello')
     with pytest.raises(DatasetError, match='not readable as JSON'):
         open_dataset(tmp_path / 'a.txt')
+
+
+def test_simulator_by_scene():
+    dataset = open_dataset('simulator:indoor', ['camera'])
+    assert dataset.name == 'simulator_indoor'
+    assert dataset.camera_names == ('camera',)
+    with pytest.raises(DatasetError, match=r"no scene 'moon'; it has \['indoor', 'street'\]"):
+        open_dataset('simulator:moon')
+    with pytest.raises(DatasetError, match=r"no camera \['left'\]; it has \['camera'\]"):
+        open_dataset('simulator:street', ['left'])
