@@ -21,7 +21,7 @@ def cloud_picture(
 
     Args:
         points: (N, 3) in the optical frame (x right, y down, z forward) in metres; rows that
-            are not finite are left out.
+            are not finite, or behind the camera, are left out.
         colors: (N, 3) uint8 RGB.
         width: of the picture in pixels.
         height: of the picture in pixels.
@@ -34,12 +34,12 @@ def cloud_picture(
             f'points and colors must be (N, 3) alike, got {points.shape} and {colors.shape}.'
         )
     seen = np.isfinite(points).all(axis=1) & (points[:, 2] > 0)
-    points, colors = points[seen].astype(np.float64), colors[seen]
+    seen_points = points[seen].astype(np.float64)
     canvas = np.full((height * _SUPERSAMPLING, width * _SUPERSAMPLING, 3), PAPER_RGB, np.uint8)
-    if len(points):
-        R_view_cloud, eye = _viewpoint(points)
-        in_view = (points - eye) @ R_view_cloud.T
-        _splat(canvas, in_view, colors, _spacing_m(points))
+    if len(seen_points):
+        R_view_cloud, eye = _viewpoint(seen_points)
+        in_view = (seen_points - eye) @ R_view_cloud.T
+        _splat(canvas, in_view, colors[seen], _spacing_m(seen_points))
     return np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA))
 
 

@@ -52,8 +52,8 @@ class ColorScale:
         index = np.round(255 * self.position(np.where(known, values, self.low))).astype(np.uint8)
         ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], self.colormap)
         ramp = ramp[::-1, 0, ::-1] if self.reverse else ramp[:, 0, ::-1]
-        picture: UInt8 = np.where(known[..., None], ramp[index], np.uint8(UNKNOWN_RGB))
-        return picture
+        unknown = np.array(UNKNOWN_RGB, dtype=np.uint8)
+        return np.where(known[..., None], ramp[index], unknown)
 
     def ticks(self) -> list[float]:
         """Round values within the scale, ascending."""
@@ -65,8 +65,8 @@ def fitted_limits(
 ) -> tuple[float, float]:
     """Limits (low, high) of a scale that shows the finite, positive values.
 
-    Outliers beyond the quantiles are let go. Where there is no value, or all are alike, the
-    scale spans a decade or so around them, so that a picture can always be made.
+    Outliers beyond the quantiles are let go. Where all values are alike the scale spans a factor
+    of four around them, and without any 1 to 10, so that a picture can always be made.
     """
     shown = values[np.isfinite(values) & (values > 0)]
     low, high = np.quantile(shown, quantiles) if shown.size else (1.0, 10.0)

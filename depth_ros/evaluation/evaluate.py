@@ -89,11 +89,11 @@ def evaluate(
     Raises:
         EvaluationError: an image cannot be scored, with its name; or there is none.
     """
-    pipelines: dict[str, FusionPipeline] = {}
+    pipelines = {camera: FusionPipeline(config) for camera in dataset.camera_names}
     images = []
     for index in range(len(dataset)):
         sample = dataset.sample(index)
-        pipeline = pipelines.setdefault(sample.camera_name, FusionPipeline(config))
+        pipeline = pipelines[sample.camera_name]
         try:
             frame = sample.frame if points is None else sampled_frame(sample, points, seed)
             images.append(_score(pipeline, replace(sample, frame=frame), held_out_share, seed))

@@ -139,17 +139,10 @@ def _with_bar(picture: UInt8, scale: ColorScale, label: str, bar: bool) -> UInt8
 
 
 def _cell(title: str, picture: UInt8, width: int) -> UInt8:
-    """A picture scaled to a width under a strip with its title."""
+    """A picture scaled up to a width, under a strip with its title."""
     if picture.shape[1] != width:
         height = round(picture.shape[0] * width / picture.shape[1])
-        shrinks = picture.shape[1] > width
-        picture = np.asarray(
-            cv2.resize(
-                picture,
-                (width, height),
-                interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST,
-            )
-        )
+        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST))
     text_px = _text_px(width)
     strip = _blank(2 * text_px, width)
     _write(strip, title, 0, text_px + text_px // 4, text_px)

@@ -21,6 +21,7 @@ class Unit(Enum):
     """Units of reported values, with their text."""
 
     NONE = ''
+    METRES = 'm'
     MILLIMETRES = 'mm'
     PER_KILOMETRE = '1/km'
     MILLISECONDS = 'ms'
@@ -51,14 +52,22 @@ _COLUMNS = {
     'mae_filled_mm': _Column('MAE filled', Unit.MILLIMETRES, 0),
 }
 
+# What the end of any other key says of its column.
+_SUFFIXES = {
+    '_m': _Column('', Unit.METRES, 3),
+    '_ms': _Column('', Unit.MILLISECONDS, 1),
+    '_Hz': _Column('', Unit.HERTZ, 2),
+}
+
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as aligned plain text under a line of labels and a line of units.
+    """Rows as aligned plain text under a line of labels and, where there are any, one of units.
 
     Args:
         rows: one mapping per line, such as `to_json` gives, all with the keys of the first.
-            Scores get their label and unit; other keys are their own label. A mapping within
-            (`ms`) becomes one column per entry. Unknown values (None, NaN) are a dash.
+            Scores get their label and unit; any other key is its own label, but for a unit at
+            its end (`_m`, `_ms`, `_Hz`). A mapping within (`ms`) becomes one column per entry.
+            Unknown values (None, NaN) are a dash.
 
     Raises:
         EvaluationError: there are no rows, or their keys differ.
@@ -70,15 +79,17 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in flat:
         if set(row) != set(keys):
             raise EvaluationError(f'Rows must have the keys {keys}, got {list(row)}.')
+    kinds = [_column(key) for key in keys]
+    has_units = any(kind.unit.value for kind in kinds)
     columns = []
-    for key in keys:
-        column = _column(key)
-        cells = [column.label, column.unit.value, *(_cell(row[key], column) for row in flat)]
+    for key, kind in zip(keys, kinds, strict=True):
+        head = [kind.label, kind.unit.value] if has_units else [kind.label]
+        cells = [*head, *(_cell(row[key], kind) for row in flat)]
         width = max(map(len, cells))
         is_text = any(isinstance(row[key], str) for row in flat)
         columns.append([cell.ljust(width) if is_text else cell.rjust(width) for cell in cells])
     lines = ['  '.join(line) for line in zip(*columns, strict=True)]
-    lines.insert(2, '-' * len(lines[0]))
+    lines.insert(len(lines) - len(flat), '-' * len(lines[0]))
     return '\n'.join(line.rstrip() for line in lines)
 
 
@@ -116,16 +127,21 @@ def _flattened(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column(key: str) -> _Column:
+    if key in _COLUMNS:
+        return _COLUMNS[key]
     if key.startswith('ms.'):
         return _Column(key.removeprefix('ms.'), Unit.MILLISECONDS, 1)
-    return _COLUMNS.get(key, _Column(key))
+    for suffix, column in _SUFFIXES.items():
+        if key.endswith(suffix):
+            return column._replace(label=key.removesuffix(suffix))
+    return _Column(key)
 
 
 def _cell(value: Any, column: _Column) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None:
         return '-'
     if isinstance(value, (float, np.floating)):
-        return f'{value:.{column.decimals}f}'
+        return '-' if math.isnan(value) else f'{value:.{column.decimals}f}'
     return str(value)
 
 
