@@ -21,7 +21,7 @@ from depth_ros.nodes.qos import AdaptiveSubscription
 from depth_ros.nodes.transforms import make_extrinsic
 from depth_ros.nodes.worker import LatestWorker
 from depth_ros.pipeline.config import PipelineConfig, flatten
-from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.fusion import FusionPipeline, warm_up
 from depth_ros.pipeline.sync import Pair, PairSync
 
 NOBODY_LISTENS = 'nobody_listens'  # reason under which pairs that need no work are counted
@@ -63,6 +63,7 @@ class CompletionNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the pipeline and the publishers; fails with a message if something is missing."""
         try:
+            warm_up(self._config)
             self._pipeline = FusionPipeline(self._config)
             self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
         except DepthRosError as error:

@@ -91,7 +91,7 @@ class PlayerNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to play."""
-        self._complete_since_ns = time.monotonic_ns()
+        self._complete_since_ns = self._played_ns = time.monotonic_ns()
         self._timer = self.create_timer(1.0 / self._config.rate_hz, self._tick)
         return super().on_activate(state)
 
@@ -131,6 +131,10 @@ class PlayerNode(LifecycleNode):
     def _tick(self) -> None:
         if self._next == 0 and not self._may_begin():
             return
+        now_ns = time.monotonic_ns()
+        if now_ns - self._played_ns < 0.5e9 / self._config.rate_hz:
+            return  # the last tick came late; a camera does not hurry to make up for it
+        self._played_ns = now_ns
         ended = self._next >= len(self._samples) and not self._config.loop
         if ended or 0 < self._config.frames <= self._next:
             self._end()

@@ -177,6 +177,19 @@ class FusionPipeline:
         return sparse_m
 
 
+def warm_up(config: PipelineConfig) -> None:
+    """Complete a made frame with a pipeline that is thrown away.
+
+    First calls load code and start threads, which takes longer than a frame may.
+    """
+    v, u = np.mgrid[0:64:4, 0:96:4]
+    sparse_m = np.zeros((64, 96), dtype=np.float32)
+    sparse_m[v, u] = 5.0
+    camera = Camera(Intrinsics(96, 64, 80.0, 80.0, 47.5, 31.5))
+    image = np.zeros((64, 96, 3), dtype=np.uint8)
+    FusionPipeline(config).process(Frame(image, camera, 0, sparse_m=sparse_m))
+
+
 def _create(name: str, config: PipelineConfig) -> DepthMethod:
     if name == 'guided':
         return METHODS['guided'](extrapolate=config.guided.extrapolate)
