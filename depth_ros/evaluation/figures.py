@@ -24,6 +24,7 @@ Limits = tuple[float, float]
 
 PAPER_RGB = (22, 22, 26)
 INK_RGB = (232, 232, 236)
+NARROWEST_BAR_PX = 160
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
@@ -116,10 +117,13 @@ def _grown(values: Array, size_px: int) -> Array:
 
 
 def _with_bar(picture: UInt8, scale: ColorScale, label: str, bar: bool) -> UInt8:
-    """The picture with a strip below: the label, then a ramp with its ticks."""
-    if not bar:
-        return picture
+    """The picture with a strip below: the label, then a ramp with its ticks.
+
+    A picture too narrow for the strip to be read goes without.
+    """
     width = picture.shape[1]
+    if not bar or width < NARROWEST_BAR_PX:
+        return picture
     text_px = _text_px(width)
     strip = _blank(4 * text_px, width)
     middle = 2 * text_px

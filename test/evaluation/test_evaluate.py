@@ -1,0 +1,131 @@
+"""The evaluation loop on a made dataset: a wall whose depth is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from depth_ros.datasets.base import Sample
+from depth_ros.errors import EvaluationError
+from depth_ros.evaluation.evaluate import (
+    GROUND_TRUTH,
+    HELD_OUT_LIDAR,
+    evaluate,
+    sampled_frame,
+    truth_in_view,
+)
+from depth_ros.evaluation.gallery import pictures, sheet
+from depth_ros.frame import Frame
+from depth_ros.geometry.camera import Camera, Intrinsics
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig
+from depth_ros.pipeline.fusion import FusionPipeline
+
+INTRINSICS = Intrinsics(192, 96, 150.0, 150.0, 95.5, 47.5)
+WALL_M = 6.0
+
+
+class Walls:
+    """Frames of a wall seen by two cameras; odd ones have no ground truth."""
+
+    name = 'walls'
+    camera_names = ('left', 'right')
+
+    def __init__(self, frames: int = 3, **changes: object) -> None:
+        self._frames = frames
+        self._changes = changes
+
+    def __len__(self) -> int:
+        return 2 * self._frames
+
+    def sample(self, index: int) -> Sample:
+        shape = (INTRINSICS.height, INTRINSICS.width)
+        sparse_m = np.zeros(shape, np.float32)
+        sparse_m[::3, ::2] = WALL_M
+        image = np.full((*shape, 3), 90, np.uint8)
+        frame = Frame(image, Camera(INTRINSICS), index * 10**8, sparse_m=sparse_m)
+        camera = self.camera_names[index % 2]
+        sample = Sample(f'{camera}_{index // 2}', camera, frame, np.full(shape, 6.5, np.float32))
+        return replace(sample, **self._changes)
+
+
+def test_a_wall_half_a_metre_off_its_truth_scores_half_a_metre():
+    evaluation = evaluate(Walls(), PipelineConfig())
+    assert evaluation.truth == GROUND_TRUTH
+    assert evaluation.method == 'guided'
+    assert evaluation.scores.mae_mm == pytest.approx(500, abs=1)
+    assert evaluation.scores.rel == pytest.approx(0.5 / 6.5, abs=1e-3)
+    assert [image.name for image in evaluation.images[:3]] == ['left_0', 'right_0', 'left_1']
+    assert set(evaluation.ms) >= {
+        'rectify',
+        'project',
+        'hold_out',
+        'complete',
+        'calibrate',
+        'total',
+    }
+
+
+def test_without_truth_held_out_returns_judge():
+    evaluation = evaluate(Walls(depth_gt_m=None), PipelineConfig(), held_out_share=0.1)
+    assert evaluation.truth == HELD_OUT_LIDAR
+    assert evaluation.scores.mae_mm == pytest.approx(0, abs=5)
+    assert evaluation.scores.density == 1.0
+    with pytest.raises(EvaluationError, match='left_0'):
+        evaluate(Walls(depth_gt_m=None), PipelineConfig(), held_out_share=0.0)
+
+
+def test_the_same_seed_gives_the_same_scores():
+    def scores(seed):
+        return evaluate(Walls(depth_gt_m=None), PipelineConfig(), seed=seed).scores
+
+    assert scores(1) == scores(1)
+    assert scores(1) != scores(2)
+
+
+def test_progress_is_told_image_by_image():
+    told = []
+    evaluate(Walls(1), PipelineConfig(), progress=lambda done, of: told.append((done, of)))
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_points_of_the_truth_stand_in_for_a_lidar():
+    truth_m = np.full((INTRINSICS.height, INTRINSICS.width), 4.0, np.float32)
+    walls = Walls(depth_gt_m=truth_m)
+    evaluation = evaluate(walls, PipelineConfig(), points=400)
+    assert evaluation.scores.mae_mm == pytest.approx(0, abs=5)
+    sparse_m = sampled_frame(walls.sample(0), 400).sparse_m
+    assert np.count_nonzero(sparse_m) == 400
+    assert set(np.unique(sparse_m)) == {0.0, 4.0}
+    assert np.array_equal(sparse_m, sampled_frame(walls.sample(0), 400).sparse_m)
+    assert not np.array_equal(sparse_m, sampled_frame(walls.sample(0), 400, seed=1).sparse_m)
+    with pytest.raises(EvaluationError):
+        sampled_frame(Walls(depth_gt_m=None).sample(0), 10)
+
+
+def test_truth_follows_the_size_of_the_output():
+    config = PipelineConfig(output=OutputConfig(scale=0.5))
+    assert evaluate(Walls(1), config).scores.mae_mm == pytest.approx(500, abs=1)
+    truth_m = np.zeros((4, 4), np.float32)
+    truth_m[3, 3] = 7.0
+    assert np.array_equal(truth_in_view(truth_m, 2, 2), [[0, 0], [0, 7]])
+
+
+def test_an_image_that_cannot_run_is_named():
+    shape = (INTRINSICS.height, INTRINSICS.width)
+    image = np.zeros((*shape, 3), np.uint8)
+    empty = Frame(image, Camera(INTRINSICS), 0, sparse_m=np.zeros(shape, np.float32))
+    with pytest.raises(EvaluationError, match='walls, left_0: No LiDAR return'):
+        evaluate(Walls(frame=empty), PipelineConfig())
+
+
+def test_a_result_has_its_pictures_on_one_sheet():
+    sample = Walls().sample(0)
+    result = FusionPipeline().process(sample.frame)
+    parts = pictures(result, OutputConfig(), sample.depth_gt_m)
+    assert list(parts) == ['overlay', 'depth', 'sigma', 'error', 'cloud']
+    assert 'error' not in pictures(result, OutputConfig())
+    whole = sheet(result, parts)
+    assert whole.shape[1] > 2 * INTRINSICS.width
+    assert whole.dtype == np.uint8

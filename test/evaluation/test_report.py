@@ -1,0 +1,77 @@
+"""Tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from depth_ros.errors import EvaluationError
+from depth_ros.evaluation.metrics import Scores
+from depth_ros.evaluation.report import table, to_json, write_json
+
+KEYS = [
+    'method',
+    'images',
+    'rmse_mm',
+    'mae_mm',
+    'irmse_1_km',
+    'imae_1_km',
+    'rel',
+    'delta1',
+    'coverage_1sigma',
+    'coverage_2sigma',
+    'ause',
+    'nll',
+    'density',
+    'ms',
+    'rmse_filled_mm',
+    'mae_filled_mm',
+]
+SCORES = Scores(1000.0, 250.0, 1.5, 0.8, 0.01, 0.99, 0.68, np.nan, 0.1, -0.5, 0.98, 1100.0, 260.0)
+
+
+def test_json_has_exactly_the_keys_that_are_promised(tmp_path):
+    path = tmp_path / 'deep' / 'guided.json'
+    write_json(path, to_json(SCORES, 'guided', 24, {'project': 4.2, 'complete': np.float64(10)}))
+    read = json.loads(path.read_text())
+    assert sorted(read) == sorted(KEYS)
+    assert read['coverage_2sigma'] is None  # NaN is no JSON
+    assert read['ms'] == {'project': 4.2, 'complete': 10.0}
+    assert (read['method'], read['images'], read['rmse_mm']) == ('guided', 24, 1000.0)
+    assert [p.name for p in path.parent.iterdir()] == ['guided.json']
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    path = tmp_path / 'scores.json'
+    write_json(path, {'a': 1})
+    with pytest.raises(TypeError):
+        write_json(path, {'a': object()})
+    assert json.loads(path.read_text()) == {'a': 1}
+
+
+def test_a_table_has_labels_units_and_aligned_columns():
+    lines = table(
+        [
+            {'method': 'guided', 'rmse_mm': 877.2, 'ms': {'fit': 9.64}, 'error_m': 0.1},
+            {'method': 'ip_basic', 'rmse_mm': 1061.3, 'ms': {'fit': 6.8}, 'error_m': None},
+        ]
+    ).splitlines()
+    assert lines[0].split() == ['method', 'RMSE', 'fit', 'error']
+    assert lines[1].split() == ['mm', 'ms', 'm']
+    assert lines[3].split() == ['guided', '877', '9.6', '0.100']
+    assert lines[4].split() == ['ip_basic', '1061', '6.8', '-']
+    assert len({len(line) for line in lines[2:]}) == 1
+
+
+def test_without_units_there_is_no_line_of_units():
+    lines = table([{'method': 'guided', 'density': 0.5}]).splitlines()
+    assert len(lines) == 3
+
+
+def test_rows_must_have_the_same_keys():
+    with pytest.raises(EvaluationError):
+        table([{'a': 1}, {'b': 2}])
+    with pytest.raises(EvaluationError):
+        table([])
