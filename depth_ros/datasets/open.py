@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
 from depth_ros.datasets import kitti
 from depth_ros.datasets.base import Dataset
@@ -20,12 +23,13 @@ def open_dataset(source: Path | str, cameras: Sequence[str] | None = None) -> Da
     """Open a folder with a `calib.json`, a KITTI tree, or the simulator.
 
     Args:
-        source: the folder, or its `calib.json`; or `simulator:<scene>`, such as
-            `simulator:street`.
+        source: the folder, or its `calib.json`; or `simulator:<scene>`, with settings of
+            `SimulatorConfig` if wanted: `simulator:street?sweep.pattern=solid_state&frames=20`.
         cameras: those that are wanted; all by default.
 
     Raises:
         DatasetError: there is no such path, scene or camera, or what is there is malformed.
+        ConfigError: the simulator has no such setting, or not such a value.
     """
     if str(source).startswith(SIMULATOR_PREFIX):
         return _open_simulator(str(source).removeprefix(SIMULATOR_PREFIX), cameras)
@@ -40,11 +44,18 @@ def open_dataset(source: Path | str, cameras: Sequence[str] | None = None) -> Da
     raise DatasetError(f'{source}: no dataset here. Looked for:\n  {looked_for}')
 
 
-def _open_simulator(scene: str, cameras: Sequence[str] | None) -> Simulator:
+def _open_simulator(name: str, cameras: Sequence[str] | None) -> Simulator:
+    scene, _, query = name.partition('?')
     if scene not in WORLDS:
         raise DatasetError(f'The simulator has no scene {scene!r}; it has {sorted(WORLDS)}.')
-    unknown = set(cameras or ()) - set(Simulator.camera_names)
-    if unknown:
-        known = list(Simulator.camera_names)
-        raise DatasetError(f'The simulator has no camera {sorted(unknown)}; it has {known}.')
-    return Simulator(scene=scene)
+    known = Simulator.camera_names
+    if unknown := set(cameras or ()) - set(known):
+        raise DatasetError(f'The simulator has no camera {sorted(unknown)}; it has {list(known)}.')
+    return Simulator(scene=scene, **{key: _value(text) for key, text in parse_qsl(query)})
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -66,7 +66,7 @@ def undistort_pixels(pixels: npt.NDArray[np.floating], camera: Camera) -> npt.ND
     return np.asarray(ideal, dtype=np.float64).reshape(-1, 2)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _rectify_maps(camera: Camera) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
     K, D, P = camera.intrinsics.matrix, np.asarray(camera.D or (0.0,) * 4), camera.rectified.matrix
     size = (camera.rectified.width, camera.rectified.height)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from depth_ros.errors import DepthRosError, NodeError
@@ -15,7 +16,7 @@ from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.nodes.intake import FrameIntake
 from depth_ros.nodes.monitor import Monitor
 from depth_ros.nodes.node_config import NodeConfig
-from depth_ros.nodes.process import run_node
+from depth_ros.nodes.process import ManagedNode, run_node, steady_clock
 from depth_ros.nodes.publishers import DepthPublishers
 from depth_ros.nodes.qos import AdaptiveSubscription
 from depth_ros.nodes.transforms import make_extrinsic
@@ -25,24 +26,22 @@ from depth_ros.pipeline.fusion import FusionPipeline, warm_up
 from depth_ros.pipeline.sync import Pair, PairSync
 
 NOBODY_LISTENS = 'nobody_listens'  # reason under which pairs that need no work are counted
-RECONFIGURED = 'reconfigured'
+RECONFIGURED = 'reconfigured'  # images that waited for a sweep under the old settings
+DEACTIVATED = 'deactivated'
 
 
 class Received(NamedTuple):
-    """An image message and when it came (monotonic)."""
+    """An image message, when it came (monotonic), and the CameraInfo in force then."""
 
     msg: Any
     at_ns: int
-
-
-class Job(NamedTuple):
-    """An image with its sweeps, and the CameraInfo in force."""
-
-    pair: Pair[Received, PointCloud2]
     info: CameraInfo | None
 
 
-class CompletionNode(LifecycleNode):
+Job = Pair[Received, PointCloud2]
+
+
+class CompletionNode(ManagedNode):
     """The completion as a lifecycle node.
 
     Callbacks only pair messages; one worker thread converts, completes and publishes the newest
@@ -72,7 +71,6 @@ class CompletionNode(LifecycleNode):
         self._intake = FrameIntake(self._extrinsic)
         self._outputs = DepthPublishers(self, self._node_config.depth_encoding)
         self._monitor = Monitor(self)
-        self._sync: PairSync[Received, PointCloud2] = PairSync(self._config.sync)
         self._info: CameraInfo | None = None
         name, reason = self._pipeline.method_name, self._pipeline.method_reason
         self.get_logger().info(f'Method {name}: {reason}.')
@@ -80,6 +78,7 @@ class CompletionNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start listening and working."""
+        self._sync: PairSync[Received, PointCloud2] = PairSync(self._config.sync)
         self._worker = LatestWorker(self._complete, self._refuse)
         compressed = self._node_config.image_transport == 'compressed'
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
@@ -90,12 +89,14 @@ class CompletionNode(LifecycleNode):
             'points': self._subscribe(PointCloud2, 'points', self._on_points),
         }
         self._monitor.listen()
-        self._timer = self.create_timer(self._node_config.diagnostics_period_s, self._report)
+        self._timer = self.create_timer(
+            self._node_config.diagnostics_period_s, self._report, clock=steady_clock()
+        )
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; what was learnt of sigma stays."""
-        self._stop()
+        self.close()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -103,17 +104,14 @@ class CompletionNode(LifecycleNode):
         self._outputs.destroy()
         self._monitor.destroy()
         self._extrinsic.close()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop whatever runs."""
-        self._stop()
+        del self._outputs, self._monitor, self._extrinsic, self._intake, self._pipeline
         return TransitionCallbackReturn.SUCCESS
 
     def _subscribe(self, kind: type, topic: str, callback: Any) -> AdaptiveSubscription:
         return AdaptiveSubscription(self, kind, topic, callback, mode=self._node_config.qos)
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """Stop listening and wait for the frame in hand; nothing if not active."""
         if self._worker is None:
             return
         self.destroy_timer(self._timer)
@@ -121,15 +119,22 @@ class CompletionNode(LifecycleNode):
             subscription.destroy()
         if not self._worker.stop():
             self.get_logger().warning('The last frame is still being worked on.')
-        self._monitor.drops['busy'] += self._worker.busy
+        self._monitor.dropped({'busy': self._worker.busy})
+        self._fold_sync(DEACTIVATED)
+        del self._sync, self._inputs
         self._worker = None
+
+    def _fold_sync(self, reason: str) -> None:
+        """Count what the pairing has dropped, and what waits in it under `reason`."""
+        self._monitor.dropped(self._sync.drops)
+        self._monitor.dropped({reason: self._sync.waiting})
 
     # Executor thread: pair
 
     def _on_image(self, msg: Any) -> None:
         self._monitor.received('image')
-        stamp_ns = stamp_to_ns(msg.header.stamp)
-        self._hand_over(self._sync.add_image(stamp_ns, Received(msg, time.monotonic_ns())))
+        image = Received(msg, time.monotonic_ns(), self._info)
+        self._pair(self._sync.add_image, msg, image)
 
     def _on_info(self, msg: CameraInfo) -> None:
         self._monitor.received('camera_info')
@@ -137,23 +142,24 @@ class CompletionNode(LifecycleNode):
 
     def _on_points(self, msg: PointCloud2) -> None:
         self._monitor.received('points')
+        self._pair(self._sync.add_sweep, msg, msg)
+
+    def _pair(self, add: Callable[[int, Any], list[Job]], msg: Any, payload: Any) -> None:
+        """Hand the pairs that a message completes to the worker."""
         jumps = self._sync.jumps
-        self._hand_over(self._sync.add_sweep(stamp_to_ns(msg.header.stamp), msg))
+        jobs = add(stamp_to_ns(msg.header.stamp), payload)
         if self._sync.jumps != jumps:
             self._extrinsic.clear()
-
-    def _hand_over(self, pairs: list[Pair[Received, PointCloud2]]) -> None:
-        if pairs and not self._outputs.wanted:
-            self._monitor.drops[NOBODY_LISTENS] += len(pairs)
+        if jobs and not self._outputs.wanted:
+            self._monitor.dropped({NOBODY_LISTENS: len(jobs)})
             return
-        for pair in pairs:
-            self._worker.put(Job(pair, self._info))
+        for job in jobs:
+            self._worker.put(job)
 
     def _reconfigure(self, config: PipelineConfig) -> None:
         """Take new settings; the worker applies them before its next frame."""
         if config.sync != self._config.sync and self._worker is not None:
-            self._monitor.drops.update(self._sync.drops)
-            self._monitor.drops[RECONFIGURED] += self._sync.waiting
+            self._fold_sync(RECONFIGURED)
             self._sync = PairSync(config.sync)
         self._config = config
 
@@ -171,12 +177,12 @@ class CompletionNode(LifecycleNode):
     # Worker thread: convert, complete, publish
 
     def _complete(self, job: Job) -> None:
-        received, config = job.pair.image, self._config
+        received, config = job.image, self._config
         started_ns = time.monotonic_ns()
         if config is not self._pipeline.config:
             self._pipeline.reconfigure(config)
-        clouds = [cloud for _, cloud in job.pair.sweeps]
-        frame = self._intake.frame(received.msg, job.info, clouds)
+        clouds = [cloud for _, cloud in job.sweeps]
+        frame = self._intake.frame(received.msg, received.info or self._info, clouds)
         converted_ns = time.monotonic_ns()
         result = self._pipeline.process(frame)
         completed_ns = time.monotonic_ns()
@@ -199,7 +205,7 @@ class CompletionNode(LifecycleNode):
     def _refuse(self, error: Exception) -> None:
         """Count a frame that could not be completed, and say why; the node lives on."""
         reason = error.reason if isinstance(error, NodeError) else type(error).__name__
-        self._monitor.drops[reason] += 1
+        self._monitor.dropped({reason: 1})
         self._monitor.problem = f'{reason}: {error}'
         self.get_logger().warning(f'Frame dropped, {reason}: {error}', throttle_duration_sec=5.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,6 @@ class Monitor:
         node: node that publishes the diagnostics.
 
     Attributes:
-        drops: dropped messages by reason; count into it.
         latency: time by stage; add to it.
         output_rate: tick it with each frame published.
         problem: the last refusal since the last report, or empty.
@@ -36,7 +36,8 @@ class Monitor:
     """
 
     def __init__(self, node: Node) -> None:
-        self.drops: Counter[str] = Counter()
+        self._drops: Counter[str] = Counter()
+        self._lock = threading.Lock()  # the worker counts too
         self.latency, self.output_rate = LatencyMeter(), RateMeter()
         self.problem = ''
         self.lidar_age_s: float | None = None
@@ -53,6 +54,11 @@ class Monitor:
     def received(self, name: str) -> None:
         """Count a message of the input `name`."""
         self._input_rates.setdefault(name, RateMeter()).tick(time.monotonic_ns())
+
+    def dropped(self, drops: Mapping[str, int]) -> None:
+        """Count dropped messages by reason."""
+        with self._lock:
+            self._drops.update(drops)
 
     def report(
         self,
@@ -71,6 +77,8 @@ class Monitor:
         """
         now_ns = time.monotonic_ns()
         problem, self.problem = self.problem, ''
+        with self._lock:
+            drops = self._drops + Counter(more_drops)
         snapshot = Snapshot(
             inputs=tuple(
                 self._health(name, *inputs[name], now_ns, name in once) for name in inputs
@@ -78,7 +86,7 @@ class Monitor:
             output_hz=self.output_rate.rate_hz(now_ns),
             method=method[0],
             method_reason=method[1],
-            drops=self.drops + Counter(more_drops),
+            drops=drops,
             latency_ms=self.latency.percentiles_ms(),
             lidar_age_s=self.lidar_age_s,
             problem=problem,

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
+import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.open import open_dataset
 from depth_ros.errors import DatasetError, DepthRosError
-from depth_ros.frame import Float64
 from depth_ros.geometry.transforms import to_translation_quat
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_camera, ns_to_stamp
-from depth_ros.nodes.process import run_node
+from depth_ros.nodes.process import ManagedNode, run_node, steady_clock
 from depth_ros.nodes.qos import keep_last
 from depth_ros.pipeline.config import flatten, option, validate
 
@@ -60,7 +60,7 @@ class PlayerConfig:
         validate(self)
 
 
-class PlayerNode(LifecycleNode):
+class PlayerNode(ManagedNode):
     """Publishes image (raw or compressed), camera_info, points and the static transform."""
 
     def __init__(self, **options: Any) -> None:
@@ -71,10 +71,8 @@ class PlayerNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the frames, so that playing costs nothing, and make the publishers."""
         try:
-            self._samples = self._load()
-            first = self._samples[0].frame
-            if first.points is None or first.T_camera_lidar is None:
-                raise DatasetError(f'{self._config.source} has no LiDAR sweeps to play.')
+            self._load()
+            first = self._sample(0)
         except DepthRosError as error:
             self.get_logger().error(f'Cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
@@ -85,14 +83,17 @@ class PlayerNode(LifecycleNode):
         self._points = self.create_lifecycle_publisher(PointCloud2, 'points', keep_last())
         self._image_buffer = ImageBuffer('rgb8')
         self._cloud_buffer = CloudBuffer(('x', 'y', 'z'))
-        self._broadcaster = self._broadcast(first.T_camera_lidar)
+        self._T_camera_lidar = first.frame.T_camera_lidar
+        self._broadcaster = self._broadcast(first)
         self._next = 0
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to play."""
         self._complete_since_ns = self._played_ns = time.monotonic_ns()
-        self._timer = self.create_timer(1.0 / self._config.rate_hz, self._tick)
+        self._timer = self.create_timer(
+            1.0 / self._config.rate_hz, self._tick, clock=steady_clock()
+        )
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -104,29 +105,38 @@ class PlayerNode(LifecycleNode):
         """Give everything back."""
         for publisher in (self._image, self._info, self._points):
             self.destroy_lifecycle_publisher(publisher)
-        self._samples = []
+        if self._broadcaster is not None:
+            self.destroy_publisher(self._broadcaster.pub_tf)
+        del self._kept, self._dataset
         return TransitionCallbackReturn.SUCCESS
 
-    def _load(self) -> list[Sample]:
+    def _load(self) -> None:
+        """Open the dataset and read what memory has room for; the rest is read when played."""
         config = self._config
-        cameras = [config.camera] if config.camera else None
-        dataset: Dataset = open_dataset(config.source, cameras)
-        camera = config.camera or dataset.camera_names[0]
-        limit = min(len(dataset), config.frames * len(dataset.camera_names) or len(dataset))
-        samples = []
-        for index in range(limit):
-            sample = dataset.sample(index)
-            if sample.camera_name == camera:
-                samples.append(sample)
-            if len(samples) > KEPT_SAMPLES:
-                raise DatasetError(
-                    f'{config.source} has more than {KEPT_SAMPLES} frames, which are all kept in '
-                    'memory; set `frames`.'
-                )
+        camera = config.camera or open_dataset(config.source).camera_names[0]
+        self._dataset: Dataset = open_dataset(config.source, [camera])
+        self._length = min(len(self._dataset), config.frames or len(self._dataset))
+        self._kept: dict[int, Sample] = {}
+        for index in range(min(self._length, KEPT_SAMPLES)):
+            self._kept[index] = self._sample(index)
             self.get_logger().info(
-                f'Loaded {index + 1} of {limit} frames.', throttle_duration_sec=5.0
+                f'Loaded {index + 1} of {self._length} frames.', throttle_duration_sec=5.0
             )
-        return samples
+
+    def _sample(self, index: int) -> Sample:
+        """A frame that can be played.
+
+        Raises:
+            DatasetError: there is none, or it has no sweep.
+        """
+        sample = self._kept.get(index)
+        if sample is None:
+            if self._length == 0:
+                raise DatasetError(f'{self._config.source} has no frames.')
+            sample = self._dataset.sample(index)
+        if sample.frame.points is None or sample.frame.T_camera_lidar is None:
+            raise DatasetError(f'{self._config.source}, {sample.name} has no LiDAR sweep to play.')
+        return sample
 
     def _tick(self) -> None:
         if self._next == 0 and not self._may_begin():
@@ -135,10 +145,14 @@ class PlayerNode(LifecycleNode):
         if now_ns - self._played_ns < 0.5e9 / self._config.rate_hz:
             return  # the last tick came late; a camera does not hurry to make up for it
         self._played_ns = now_ns
-        ended = self._next >= len(self._samples) and not self._config.loop
+        ended = self._next >= self._length and not self._config.loop
         if ended or 0 < self._config.frames <= self._next:
             self._end()
-        self._play(self._samples[self._next % len(self._samples)])
+        try:
+            self._play(self._sample(self._next % self._length))
+        except DatasetError as error:
+            self.get_logger().error(str(error))
+            raise SystemExit(1) from error
         self._next += 1
 
     def _may_begin(self) -> bool:
@@ -154,6 +168,12 @@ class PlayerNode(LifecycleNode):
 
     def _play(self, sample: Sample) -> None:
         frame = sample.frame
+        if not np.allclose(frame.T_camera_lidar, self._T_camera_lidar, atol=1e-6):
+            self.get_logger().warning(
+                'The extrinsic of this recording changes from frame to frame; /tf_static and '
+                'calib.json have only one.',
+                once=True,
+            )
         optical_frame = f'{sample.camera_name}_optical_frame'
         now_ns = self.get_clock().now().nanoseconds
         image_ns, lidar_ns = now_ns, now_ns
@@ -181,7 +201,7 @@ class PlayerNode(LifecycleNode):
         self._image_buffer.msg.header = header
         return self._image_buffer.msg
 
-    def _broadcast(self, T_camera_lidar: Float64) -> Any:
+    def _broadcast(self, sample: Sample) -> Any:
         """Publish the static transform where tf2_ros is installed; else say what to do."""
         try:
             from tf2_ros import StaticTransformBroadcaster
@@ -191,10 +211,10 @@ class PlayerNode(LifecycleNode):
                 'completion node by extrinsic.source parameters or file.'
             )
             return None
-        translation, quat_xyzw = to_translation_quat(T_camera_lidar)
+        translation, quat_xyzw = to_translation_quat(sample.frame.T_camera_lidar)
         message = TransformStamped()
         message.header.stamp = self.get_clock().now().to_msg()
-        message.header.frame_id = f'{self._samples[0].camera_name}_optical_frame'
+        message.header.frame_id = f'{sample.camera_name}_optical_frame'
         message.child_frame_id = LIDAR_FRAME
         t, q = message.transform.translation, message.transform.rotation
         t.x, t.y, t.z = (float(x) for x in translation)

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import Image, PointCloud2
 
 from depth_ros.errors import ConfigError
 from depth_ros.files import write_atomic
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
-from depth_ros.nodes.process import run_node
+from depth_ros.nodes.process import ManagedNode, run_node, steady_clock
 from depth_ros.nodes.qos import keep_last
 from depth_ros.pipeline.config import flatten, option, validate
 
@@ -38,7 +38,7 @@ class RecorderConfig:
         validate(self)
 
 
-class RecorderNode(LifecycleNode):
+class RecorderNode(ManagedNode):
     """Writes `<stamp_ns>_depth.npy` and `_sigma.npy` and, at the end, `recording.json`."""
 
     def __init__(self, **options: Any) -> None:
@@ -50,28 +50,43 @@ class RecorderNode(LifecycleNode):
         self._arrivals: dict[str, list[tuple[int, int]]] = {'depth': [], 'sigma': [], 'cloud': []}
         self._diagnostics: dict[str, dict[str, Any]] = {}
         self._last_ns: int | None = None
+        self._folder: Path | None = None  # set once it listens
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start listening."""
         self._folder = Path(self._config.output)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.get_logger().error(f'Cannot write to {self._folder}: {error}')
+            return TransitionCallbackReturn.FAILURE
         qos = keep_last(10)
-        self.create_subscription(Image, 'depth/image_dense', self._on_depth, qos)
-        self.create_subscription(Image, 'depth/uncertainty', self._on_sigma, qos)
-        self.create_subscription(PointCloud2, 'depth/points', self._on_cloud, qos)
-        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos)
-        self.create_timer(0.2, self._check_end)
+        self._inputs = (
+            self.create_subscription(Image, 'depth/image_dense', self._on_depth, qos),
+            self.create_subscription(Image, 'depth/uncertainty', self._on_sigma, qos),
+            self.create_subscription(PointCloud2, 'depth/points', self._on_cloud, qos),
+            self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos),
+        )
+        self._timer = self.create_timer(0.2, self._check_end, clock=steady_clock())
         return super().on_activate(state)
 
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Write what arrived when."""
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; what was recorded is written."""
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self.destroy_timer(self._timer)
+        self.close()
+        return super().on_deactivate(state)
+
+    def close(self) -> None:
+        """Write what arrived when, so far."""
+        if self._folder is None:
+            return
         recording = {
             'arrivals_stamp_and_receipt_ns': self._arrivals,
             'diagnostics': self._diagnostics,
         }
-        text = json.dumps(recording, indent=1)
-        write_atomic(Path(self._config.output) / 'recording.json', text.encode())
-        return TransitionCallbackReturn.SUCCESS
+        write_atomic(self._folder / 'recording.json', json.dumps(recording, indent=1).encode())
 
     def _on_depth(self, msg: Image) -> None:
         self._record('depth', msg)
@@ -81,6 +96,11 @@ class RecorderNode(LifecycleNode):
 
     def _record(self, name: str, msg: Image) -> None:
         count = self._arrived(name, msg)
+        if msg.encoding != '32FC1':
+            self.get_logger().warning(
+                f'{name} is {msg.encoding}; only 32FC1 is written.', throttle_duration_sec=5.0
+            )
+            return
         if (count - 1) % self._config.every == 0:
             values = np.frombuffer(msg.data, np.float32).reshape(msg.height, msg.width)
             np.save(self._folder / f'{stamp_to_ns(msg.header.stamp)}_{name}.npy', values)

@@ -82,6 +82,20 @@ class ProjectionConfig:
         maximum=1.0,
     )
 
+    def check(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.min_range_m >= self.max_range_m:
+            raise ConfigError(
+                f'projection.min_range_m must be below max_range_m, got {self.min_range_m:g} and '
+                f'{self.max_range_m:g}.'
+            )
+        lower, upper = self.ego_box_min, self.ego_box_max
+        if any(a > b for a, b in zip(lower, upper, strict=True)):
+            raise ConfigError(
+                f'projection.ego_box_min must not be above ego_box_max on any axis, got {lower} '
+                f'and {upper}.'
+            )
+
 
 @dataclass(frozen=True)
 class GuidedConfig:
@@ -165,6 +179,7 @@ class PipelineConfig:
 
     def __post_init__(self) -> None:
         validate(self)
+        self.projection.check()
 
 
 def flatten(config: Any, prefix: str = '') -> dict[str, Any]:

@@ -178,7 +178,7 @@ class FusionPipeline:
 
 
 def warm_up(config: PipelineConfig) -> None:
-    """Complete a made frame with a pipeline that is thrown away.
+    """Complete a made frame by the method of `config`, with a pipeline that is thrown away.
 
     First calls load code and start threads, which takes longer than a frame may.
     """
@@ -187,7 +187,9 @@ def warm_up(config: PipelineConfig) -> None:
     sparse_m[v, u] = 5.0
     camera = Camera(Intrinsics(96, 64, 80.0, 80.0, 47.5, 31.5))
     image = np.zeros((64, 96, 3), dtype=np.uint8)
-    FusionPipeline(config).process(Frame(image, camera, 0, sparse_m=sparse_m))
+    FusionPipeline(PipelineConfig(method=config.method)).process(
+        Frame(image, camera, 0, sparse_m=sparse_m)
+    )
 
 
 def _create(name: str, config: PipelineConfig) -> DepthMethod:

@@ -22,6 +22,7 @@ TIME_JUMP = 'time_jump'
 MAX_WAITING_IMAGES = 32
 MAX_SPARE_SWEEPS = 20  # kept besides those that `SyncConfig.sweeps` gathers
 JUMP_NS = 1_000_000_000  # a stream that steps back further than this has started anew
+LATE_RUN = 3  # and so has one of which so many in a row, in order among themselves, are late
 MAX_LAG_NS = 500_000_000  # sweeps that arrive later than this after their image are not awaited
 MIN_INTERVALS = 3  # the period of the sweeps is trusted from here on
 RECENT = 15  # sweeps whose interval and lag are remembered
@@ -57,7 +58,8 @@ class PairSync(Generic[ImageT, SweepT]):
     sweep within the slop or is dropped. When too many wait, the oldest is decided by what has
     come. Pairs come out in the order of their image stamps.
 
-    A stream that steps back by more than 1 s (a bag loop) clears both buffers. Every image ends
+    A stream that steps back by more than 1 s (a bag loop), or goes on in the past (a loop that is
+    shorter), clears both buffers. Every image ends
     in exactly one of: a pair, one count in `drops`, `waiting`. Not thread-safe.
 
     Attributes:
@@ -77,6 +79,8 @@ class PairSync(Generic[ImageT, SweepT]):
         self._sweeps: list[tuple[int, SweepT]] = []  # ordered by stamp
         self._newest_image_ns: int | None = None
         self._newest_sweep_ns: int | None = None
+        self._late_images = _LateRun()
+        self._late_sweeps = _LateRun()
         self._emitted_ns: int | None = None  # image of the last pair
         self._forgotten_ns: int | None = None  # newest sweep that was let go
         self._intervals_ns: deque[int] = deque(maxlen=RECENT)
@@ -89,7 +93,7 @@ class PairSync(Generic[ImageT, SweepT]):
 
     def add_image(self, stamp_ns: int, image: ImageT) -> list[Pair[ImageT, SweepT]]:
         """Take an image; returns the pairs that are decided now, oldest first."""
-        self._check_jump(stamp_ns, self._newest_image_ns)
+        self._check_jump(stamp_ns, self._newest_image_ns, self._late_images)
         self._newest_image_ns = _later(self._newest_image_ns, stamp_ns)
         if self._emitted_ns is not None and stamp_ns < self._emitted_ns:
             self.drops[LATE_IMAGE] += 1
@@ -99,7 +103,7 @@ class PairSync(Generic[ImageT, SweepT]):
 
     def add_sweep(self, stamp_ns: int, sweep: SweepT) -> list[Pair[ImageT, SweepT]]:
         """Take a sweep; returns the pairs that are decided now, oldest first."""
-        self._check_jump(stamp_ns, self._newest_sweep_ns)
+        self._check_jump(stamp_ns, self._newest_sweep_ns, self._late_sweeps)
         if self._forgotten_ns is not None and stamp_ns <= self._forgotten_ns:
             self.drops[LATE_SWEEP] += 1
             return []
@@ -119,8 +123,10 @@ class PairSync(Generic[ImageT, SweepT]):
         """Decide all waiting images by what has come; for the end of a recording."""
         return self._decide(all_images=True)
 
-    def _check_jump(self, stamp_ns: int, newest_ns: int | None) -> None:
-        if newest_ns is not None and stamp_ns < newest_ns - JUMP_NS:
+    def _check_jump(self, stamp_ns: int, newest_ns: int | None, late: _LateRun) -> None:
+        if newest_ns is None:
+            return
+        if stamp_ns < newest_ns - JUMP_NS or late.length(stamp_ns, newest_ns) >= LATE_RUN:
             self.jumps += 1
             self.drops[TIME_JUMP] += self.waiting
             self._start_anew()
@@ -174,6 +180,24 @@ class PairSync(Generic[ImageT, SweepT]):
         if count > 0:
             self._forgotten_ns = self._sweeps[count - 1][0]
             del self._sweeps[:count]
+
+
+class _LateRun:
+    """Counts messages in a row that are older than the newest, yet in order among themselves."""
+
+    def __init__(self) -> None:
+        self._length = 0
+        self._last_ns = 0
+
+    def length(self, stamp_ns: int, newest_ns: int) -> int:
+        """The length of the run that ends with this message; 0 if it is not late."""
+        if stamp_ns >= newest_ns:
+            self._length = 0
+        else:
+            in_order = self._length > 0 and stamp_ns > self._last_ns
+            self._length = self._length + 1 if in_order else 1
+        self._last_ns = stamp_ns
+        return self._length
 
 
 def _stamp(stamped: tuple[int, object]) -> int:

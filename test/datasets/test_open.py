@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depth_ros.datasets.open import open_dataset
-from depth_ros.errors import DatasetError
+from depth_ros.errors import ConfigError, DatasetError
 
 K = [[10, 0, 3.5], [0, 10, 1.5], [0, 0, 1]]
 
@@ -84,3 +84,12 @@ def test_simulator_by_scene():
         open_dataset('simulator:moon')
     with pytest.raises(DatasetError, match=r"no camera \['left'\]; it has \['camera'\]"):
         open_dataset('simulator:street', ['left'])
+
+
+def test_settings_of_the_simulator_stand_behind_its_scene():
+    simulator = open_dataset('simulator:indoor?sweep.pattern=solid_state&frames=3&width=160')
+    assert simulator.config.scene == 'indoor'
+    assert simulator.config.sweep.pattern == 'solid_state'
+    assert (len(simulator), simulator.config.width) == (3, 160)
+    with pytest.raises(ConfigError, match='weather'):
+        open_dataset('simulator:street?weather=rain')

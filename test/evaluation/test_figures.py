@@ -120,7 +120,7 @@ def test_png_round_trip_keeps_colours(tmp_path):
 def test_the_cloud_shows_its_colours_and_hides_what_is_behind():
     grid = np.stack(np.meshgrid(np.linspace(-1, 1, 80), np.linspace(-1, 1, 80)), -1).reshape(-1, 2)
     near = np.column_stack((grid, np.full(len(grid), 5.0)))
-    behind = near + (0.0, 0.0, -20.0)  # behind the camera
+    behind = near - np.array([0.0, 0.0, 20.0])  # behind the camera
     red, green = np.array([[255, 0, 0]], np.uint8), np.array([[0, 255, 0]], np.uint8)
     colors = np.vstack((np.repeat(red, len(near), 0), np.repeat(green, len(behind), 0)))
     picture = cloud_picture(np.vstack((near, behind)), colors, 160, 90)

@@ -102,3 +102,10 @@ def test_a_config_made_in_code_is_checked_too():
         PipelineConfig(projection=ProjectionConfig(max_range_m=-5.0))
     with pytest.raises(ConfigError, match='max_range_m must be at least 1'):
         validate(ProjectionConfig(max_range_m=0.5))
+
+
+def test_settings_that_contradict_each_other_are_refused_together():
+    with pytest.raises(ConfigError, match='min_range_m must be below max_range_m'):
+        replaced(PipelineConfig(), {'projection.min_range_m': 90.0, 'projection.max_range_m': 5.0})
+    with pytest.raises(ConfigError, match='ego_box_min'):
+        replaced(PipelineConfig(), {'projection.ego_box_min': [1.0, 0.0, 0.0]})

@@ -253,3 +253,25 @@ def test_every_message_is_accounted_for_under_any_interleaving(
         assert [nearest, *older] == sorted({nearest, *older}, reverse=True)
         assert len(older) < gathered
     assert pairs.waiting == 0
+
+
+def test_a_loop_shorter_than_a_second_goes_on_after_three_messages():
+    """Eight frames at 10 Hz with recorded stamps, played again and again."""
+    sync = PairSync(SyncConfig())
+    pairs = [0] * 4
+    for turn in range(4):
+        for index in range(8):
+            stamp_ns = index * 100_000_000
+            pairs[turn] += len(sync.add_sweep(stamp_ns, None))
+            pairs[turn] += len(sync.add_image(stamp_ns, None))
+    assert pairs[0] == 8
+    assert all(count >= 5 for count in pairs[1:])
+    assert sync.jumps >= 3
+
+
+def test_one_late_message_among_newer_ones_is_no_jump():
+    sync = PairSync(SyncConfig())
+    for index in range(3, 30):
+        sync.add_sweep(index * 100_000_000, None)
+        sync.add_sweep(index * 100_000_000 - 250_000_000, None)
+    assert sync.jumps == 0

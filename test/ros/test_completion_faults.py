@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from sensor_msgs.msg import PointField
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, PointField
 
 from depth_ros.errors import MethodError
 from depth_ros.nodes.convert import ns_to_stamp
@@ -131,9 +132,47 @@ def test_time_may_go_back_as_when_a_recording_starts_again(rig):
         one.send()
         time.sleep(0.02)
     one.send_until(lambda: one.depth, 'depth')
+    one.image.publish(one.image_msg())  # waits for a sweep that never comes
     one._stamp_ns = 1_000_000_000
     count = len(one.depth)
     one.send_until(lambda: len(one.depth) > count + 2, 'depth after the jump')
+    one.wait_until(lambda: one.dropped('time_jump') == 1, what='the image that waited')
+
+
+def test_a_sweep_that_is_too_old_is_counted(rig):
+    one = rig().start()
+    one.send_until(lambda: len(one.depth) > 3, 'depth')
+    old = one.cloud_msg()
+    old.header.stamp = ns_to_stamp(one._stamp_ns - 300_000_000)
+    one.points.publish(old)
+    one.wait_until(lambda: one.dropped('late_sweep') == 1, what='the late sweep')
+    recovers(one)
+
+
+def test_images_that_wait_while_settings_change_are_counted(rig):
+    one = rig().start()
+    one.send_until(lambda: one.depth, 'depth')
+    received = int(one.value('inputs', '/image received') or 0)
+    one.image.publish(one.image_msg())
+    one.wait_until(
+        lambda: int(one.value('inputs', '/image received') or 0) > received, what='the image'
+    )
+    changed = one.node.set_parameters([Parameter('sync.max_sync_slop_s', value=0.02)])[0]
+    assert changed.successful
+    one.wait_until(lambda: one.dropped('reconfigured') == 1, what='the image that waited')
+    recovers(one)
+
+
+def test_a_broken_jpeg_is_named(rig):
+    one = rig(image_transport='compressed')
+    one.image = one.peer.create_publisher(CompressedImage, 'image/compressed', 10)
+    one.start()
+
+    def broken():
+        header = one.image_msg().header
+        return CompressedImage(header=header, format='jpeg', data=b'no jpeg')
+
+    one.send_until(lambda: is_named(one, 'bad_compressed'), 'bad_compressed', image=broken)
 
 
 def test_a_sweep_beside_the_camera_gives_no_depth_but_a_reason(rig):

@@ -20,7 +20,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 
-from depth_ros.nodes.convert import cloud_to_points, stamp_to_ns
+from depth_ros.nodes.convert import cloud_to_points, ns_to_stamp, stamp_to_ns
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 pytestmark = pytest.mark.ros
@@ -126,6 +126,31 @@ def test_parameters_change_at_run_time_or_say_why_not(rig):
     assert one.node.get_parameter('method').value == 'ip_basic'
 
 
+def test_settings_changed_while_inactive_are_in_force_once_active(rig):
+    one = rig()
+    assert one.node.trigger_configure() == SUCCESS
+    changed = one.node.set_parameters([Parameter('sync.max_sync_slop_s', value=0.5)])[0]
+    assert changed.successful
+    assert one.node.trigger_activate() == SUCCESS
+    one.wait_until(one._connected, what='discovery')
+
+    def late_cloud():
+        msg = one.cloud_msg()
+        msg.header.stamp = ns_to_stamp(one._stamp_ns - 300_000_000)
+        return msg
+
+    one.send_until(lambda: one.depth, 'depth from a sweep 0.3 s away', cloud=late_cloud)
+
+
+def test_the_smallest_scale_can_be_configured(rig):
+    assert rig(**{'output.scale': 0.05}).node.trigger_configure() == SUCCESS
+
+
+def test_diagnostics_go_on_while_simulated_time_stands_still(rig):
+    one = rig(use_sim_time=True).start()
+    one.wait_until(lambda: 'no message yet' in one.value('inputs', 'message'), what='the report')
+
+
 def test_a_new_camera_info_is_followed(rig):
     one = rig().start()
     one.send_until(lambda: one.depth, 'depth')
@@ -219,6 +244,27 @@ def test_two_thousand_frames_leave_memory_as_it_was(rig, tmp_path, wait_until):
         play(2000)
         assert len(one.depth) > count + 1900
         assert resident_bytes() < 1.02 * start
+
+
+@pytest.mark.parametrize('ending', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_work_ends_the_process_cleanly(
+    ending, rig, tmp_path, wait_until
+):
+    one = rig()
+    log = tmp_path / 'log'
+    with started_node(log) as process:
+        wait_until(one._connected, 20.0, 'discovery')
+        for _ in range(100):
+            one.send()
+            time.sleep(0.005)
+            if len(one.depth) > 20:
+                process.send_signal(ending)
+                break
+        for _ in range(20):
+            one.send()
+            time.sleep(0.005)
+        assert process.wait(10.0) == 0, log.read_text()
+    assert 'Traceback' not in log.read_text()
 
 
 @contextlib.contextmanager

@@ -134,3 +134,27 @@ def test_a_recorder_needs_an_output(run, tmp_path):
     recorder = run('recorder_node')
     assert recorder.wait(20) == 1
     assert 'output' in (tmp_path / 'recorder_node.log').read_text()
+
+
+@pytest.mark.parametrize('ending', [signal.SIGINT, signal.SIGTERM])
+def test_a_recorder_stopped_by_a_signal_writes_its_recording(
+    run, ros, wait_until, tmp_path, ending
+):
+    recorder = run('recorder_node', output=str(tmp_path / 'out'))
+    talker = ros.node('talker')
+    publisher = talker.create_publisher(Image, 'depth/image_dense', 10)
+    wait_until(publisher.get_subscription_count, 20.0, 'the recorder')
+    data = np.full((2, 3), 4.0, np.float32).tobytes()
+    publisher.publish(Image(height=2, width=3, encoding='32FC1', step=12, data=data))
+    wait_until(lambda: list((tmp_path / 'out').glob('*_depth.npy')), what='the frame')
+    recorder.send_signal(ending)
+    assert recorder.wait(10) == 0
+    recording = json.loads((tmp_path / 'out' / 'recording.json').read_text())
+    assert len(recording['arrivals_stamp_and_receipt_ns']['depth']) == 1
+
+
+def test_a_recorder_that_cannot_write_says_so(run, tmp_path):
+    (tmp_path / 'file').write_text('in the way')
+    recorder = run('recorder_node', output=str(tmp_path / 'file' / 'out'))
+    assert recorder.wait(20) == 1
+    assert 'Cannot write' in (tmp_path / 'recorder_node.log').read_text()
