@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +99,45 @@ def ros(ros_environment: int) -> Iterator[Ros]:
     harness = Ros(ros_environment)
     yield harness
     harness.close()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a node's process as a terminal would.
+
+    Killed, it would haunt the domain as a ghost with subscriptions until its lease runs out.
+    """
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(10.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def start_node() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """`start_node(name, log, **parameters)` runs a node of ours as a process.
+
+    `__` in the name of a parameter stands for a dot.
+    """
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, log: Path, **parameters: Any) -> subprocess.Popen[bytes]:
+        command = [sys.executable, '-m', f'depth_ros.nodes.{name}', '--ros-args']
+        for key, value in parameters.items():
+            command += ['-p', f'{key.replace("__", ".")}:={json.dumps(value)}']
+        with log.open('wb') as stream:
+            processes.append(
+                subprocess.Popen(
+                    command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+                )
+            )
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        end(process)
 
 
 class CompletionRig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -24,6 +23,11 @@ from depth_ros.nodes.convert import cloud_to_points, ns_to_stamp, stamp_to_ns
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 pytestmark = pytest.mark.ros
+
+FIXED_EXTRINSIC = {
+    'extrinsic__source': 'parameters',
+    'extrinsic__quat_xyzw': [0.0, 0.0, 0.0, 1.0],
+}
 
 
 def state(node) -> str:
@@ -220,82 +224,61 @@ def test_diagnostics_tell_rate_latency_method_and_accuracy(rig):
     assert float(one.value('inputs', 'LiDAR age [s]')) == 0.0
 
 
-def test_two_thousand_frames_leave_memory_as_it_was(rig, tmp_path, wait_until):
+def test_two_thousand_frames_leave_memory_as_it_was(rig, start_node, tmp_path, wait_until):
     one = rig()  # its own node stays unconfigured; a process of its own is measured
-    with started_node(tmp_path / 'log') as process:
-        wait_until(one._connected, 20.0, 'discovery')
+    process = start_node('completion_node', tmp_path / 'log', **FIXED_EXTRINSIC)
+    wait_until(one._connected, 20.0, 'discovery')
 
-        def resident_bytes():
-            pages = int(Path(f'/proc/{process.pid}/statm').read_text().split()[1])
-            return pages * os.sysconf('SC_PAGE_SIZE')
+    def resident_bytes():
+        pages = int(Path(f'/proc/{process.pid}/statm').read_text().split()[1])
+        return pages * os.sysconf('SC_PAGE_SIZE')
 
-        def play(frames):
-            deadline = time.monotonic() + 90.0
-            for _ in range(frames):
-                before = len(one.depth)
-                one.send()
-                patience = time.monotonic() + 0.5
-                while len(one.depth) == before and time.monotonic() < patience:
-                    time.sleep(0.0005)
-                assert time.monotonic() < deadline
+    def play(frames):
+        deadline = time.monotonic() + 90.0
+        for _ in range(frames):
+            before = len(one.depth)
+            one.send()
+            patience = time.monotonic() + 0.5
+            while len(one.depth) == before and time.monotonic() < patience:
+                time.sleep(0.0005)
+            assert time.monotonic() < deadline
 
-        play(500)
-        start, count = resident_bytes(), len(one.depth)
-        play(2000)
-        assert len(one.depth) > count + 1900
-        assert resident_bytes() < 1.02 * start
+    play(500)
+    start, count = resident_bytes(), len(one.depth)
+    play(2000)
+    assert len(one.depth) > count + 1900
+    assert resident_bytes() < 1.02 * start
 
 
 @pytest.mark.parametrize('ending', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_work_ends_the_process_cleanly(
-    ending, rig, tmp_path, wait_until
+    ending, rig, start_node, tmp_path, wait_until
 ):
     one = rig()
     log = tmp_path / 'log'
-    with started_node(log) as process:
-        wait_until(one._connected, 20.0, 'discovery')
-        for _ in range(100):
-            one.send()
-            time.sleep(0.005)
-            if len(one.depth) > 20:
-                process.send_signal(ending)
-                break
-        for _ in range(20):
-            one.send()
-            time.sleep(0.005)
-        assert process.wait(10.0) == 0, log.read_text()
+    process = start_node('completion_node', log, **FIXED_EXTRINSIC)
+    wait_until(one._connected, 20.0, 'discovery')
+    for _ in range(100):
+        one.send()
+        time.sleep(0.005)
+        if len(one.depth) > 20:
+            process.send_signal(ending)
+            break
+    for _ in range(20):
+        one.send()
+        time.sleep(0.005)
+    assert process.wait(10.0) == 0, log.read_text()
     assert 'Traceback' not in log.read_text()
 
 
-@contextlib.contextmanager
-def started_node(log: Path):
-    """A completion node as a process, its output in `log`."""
-    command = [sys.executable, '-m', 'depth_ros.nodes.completion_node', '--ros-args']
-    command += [
-        '-p',
-        'extrinsic.source:=parameters',
-        '-p',
-        'extrinsic.quat_xyzw:=[0., 0., 0., 1.]',
-    ]
-    with log.open('wb') as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.parametrize('ending', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_process_cleanly(ending, tmp_path, wait_until):
+def test_a_signal_ends_the_process_cleanly(ending, start_node, tmp_path, wait_until):
     log = tmp_path / 'log'
-    with started_node(log) as process:
-        wait_until(lambda: 'Method guided' in log.read_text(), 20.0, 'the start of the node')
-        time.sleep(0.3)
-        process.send_signal(ending)
-        assert process.wait(10.0) == 0, log.read_text()
+    process = start_node('completion_node', log, **FIXED_EXTRINSIC)
+    wait_until(lambda: 'Method guided' in log.read_text(), 20.0, 'the start of the node')
+    time.sleep(0.3)
+    process.send_signal(ending)
+    assert process.wait(10.0) == 0, log.read_text()
     assert 'Traceback' not in log.read_text()
 
 

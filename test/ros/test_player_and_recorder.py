@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -46,25 +44,9 @@ def dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(tmp_path: Path):
-    """`run(node, **parameters)` starts a node of ours as a process."""
-    processes = []
-
-    def start(name: str, **parameters: object) -> subprocess.Popen:
-        command = [sys.executable, '-m', f'depth_ros.nodes.{name}', '--ros-args']
-        for key, value in parameters.items():
-            command += ['-p', f'{key.replace("__", ".")}:={json.dumps(value)}']
-        with (tmp_path / f'{name}.log').open('wb') as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
+def run(start_node, tmp_path: Path):
+    """`run(node, **parameters)` starts a node; its output is in `<node>.log`."""
+    return lambda name, **parameters: start_node(name, tmp_path / f'{name}.log', **parameters)
 
 
 def test_forty_images_in_are_forty_depth_images_out(dataset, run, tmp_path):
