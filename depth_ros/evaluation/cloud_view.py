@@ -63,7 +63,7 @@ def _spacing_m(points: Float64) -> Float64:
 
 
 def _splat(canvas: UInt8, points: Float64, colors: UInt8, spacing_m: Float64) -> None:
-    """Draw points (N, 3) of the view frame as discs of their spacing, nearest on top."""
+    """Draw points (N, 3) of the view frame as discs that close their spacing, nearest on top."""
     height, width, _ = canvas.shape
     focal_px = float(width)
     ahead = points[:, 2] > 0.05 * np.median(points[:, 2])
@@ -76,11 +76,14 @@ def _splat(canvas: UInt8, points: Float64, colors: UInt8, spacing_m: Float64) ->
     order = np.argsort(-np.where(inside, z, np.inf), kind='stable')[np.count_nonzero(~inside) :]
     nearness = np.arange(order.size, dtype=np.float32)
     top = np.full((height, width), -1, np.float32)
+    covered_px = 0.0
     for splat_px in _SPLAT_SIZES_PX:
-        large = size_px[order] > splat_px - 2
+        large = size_px[order] >= covered_px
         layer = np.full((height, width), -1, np.float32)
         layer[row[order][large], column[order][large]] = nearness[large]
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (splat_px, splat_px))
         np.maximum(top, cv2.dilate(layer, disc), out=top)
+        # Discs on a square grid leave no gap if they are as wide as its diagonal.
+        covered_px = splat_px / np.sqrt(2.0)
     drawn = top >= 0
     canvas[drawn] = colors[order[top[drawn].astype(np.int64)]]

@@ -121,7 +121,7 @@ def sampled_frame(sample: Sample, points: int, seed: int = 0) -> Frame:
         raise EvaluationError('there is no ground truth to take points from; leave points out.')
     if points < 1:
         raise EvaluationError(f'points must be at least 1, got {points}.')
-    known = np.flatnonzero(sample.depth_gt_m > 0)
+    known = np.flatnonzero(np.isfinite(sample.depth_gt_m) & (sample.depth_gt_m > 0))
     rng = np.random.default_rng(_image_seed(sample, seed))
     chosen = rng.choice(known, min(points, known.size), replace=False)
     sparse_m = np.zeros_like(sample.depth_gt_m)

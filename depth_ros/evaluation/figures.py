@@ -2,7 +2,8 @@
 
 Depth runs from warm (near) to cold (far), sigma and error from dark (small) to bright (large);
 all scales are logarithmic. Limits default to what the picture holds: give them where pictures
-are compared. With `bar` a labelled scale is added below, which makes the picture higher.
+are compared. With `bar` a labelled scale is added below, which makes the picture higher; one too
+narrow for a scale is left as it is.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def error_picture(
 ) -> UInt8:
     """|Estimate - truth| (H, W) in metres as colours, where both are known.
 
-    Truth is sparse, so each of its pixels is drawn 3x3; where they overlap, the largest error
-    shows.
+    Truth is sparse, so each of its pixels is drawn with its four neighbours; where they overlap,
+    the largest error shows.
     """
     error_m = np.where(truth_m > 0, np.abs(pred_m - truth_m), np.nan)
     limits = limits_m or fitted_limits(error_m, (0.10, 0.99))
@@ -132,13 +133,15 @@ def _with_bar(picture: UInt8, scale: ColorScale, label: str, bar: bool) -> UInt8
     ramp = scale.colors(np.geomspace(scale.low, scale.high, right - left))
     ramp_top, ramp_bottom = text_px // 2, middle
     strip[ramp_top:ramp_bottom, left:right] = ramp
+    free_from = 0
     for tick in scale.ticks():
         x = left + round(float(scale.position(tick)) * (right - left - 1))
         cv2.line(strip, (x, ramp_bottom), (x, ramp_bottom + text_px // 3), INK_RGB)
         text = f'{tick:g}'
-        _write(
-            strip, text, x - _text_width(text, text_px) // 2, 3 * text_px + text_px // 2, text_px
-        )
+        start = x - _text_width(text, text_px) // 2
+        if start >= free_from:
+            end = _write(strip, text, start, 3 * text_px + text_px // 2, text_px)
+            free_from = end + text_px // 2
     return np.concatenate((picture, strip))
 
 

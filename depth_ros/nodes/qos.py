@@ -78,7 +78,8 @@ class AdaptiveSubscription:
         topic: topic name, before remapping.
         callback: called with each message.
         mode: `auto`, `reliable` or `best_effort`.
-        depth: messages kept by the middleware.
+        depth: messages kept by the middleware; enough for a pause of the process to cost frames
+            that are counted as dropped, not lost unseen.
         callback_group: as for `Node.create_subscription`.
 
     Attributes:
@@ -98,7 +99,7 @@ class AdaptiveSubscription:
         callback: Callable[[Any], None],
         *,
         mode: str = 'auto',
-        depth: int = 2,
+        depth: int = 5,
         callback_group: CallbackGroup | None = None,
     ) -> None:
         self.message_count = 0

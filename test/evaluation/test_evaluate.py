@@ -27,7 +27,7 @@ WALL_M = 6.0
 
 
 class Walls:
-    """Frames of a wall seen by two cameras; odd ones have no ground truth."""
+    """Frames of a wall seen by two cameras; `changes` replace parts of every sample."""
 
     name = 'walls'
     camera_names = ('left', 'right')
@@ -74,6 +74,83 @@ def test_without_truth_held_out_returns_judge():
     assert evaluation.scores.density == 1.0
     with pytest.raises(EvaluationError, match='left_0'):
         evaluate(Walls(depth_gt_m=None), PipelineConfig(), held_out_share=0.0)
+
+
+@pytest.mark.parametrize(('truth', 'share_seen'), [({}, 1.0), ({'depth_gt_m': None}, 0.7)])
+def test_a_method_never_sees_the_returns_that_judge_it(monkeypatch, truth, share_seen):
+    seen = []
+    complete = FusionPipeline.complete
+
+    def note(pipeline, view, watch=None):
+        seen.append(np.count_nonzero(view.sparse_m))
+        return complete(pipeline, view, watch)
+
+    monkeypatch.setattr(FusionPipeline, 'complete', note)
+    dataset = Walls(**truth)
+    evaluate(dataset, PipelineConfig(), held_out_share=0.3)
+    returns = np.count_nonzero(dataset.sample(0).frame.sparse_m)
+    assert np.mean(seen) / returns == pytest.approx(share_seen, abs=0.06)
+
+
+def test_a_dataset_with_truth_for_some_is_judged_by_both():
+    class Mixed(Walls):
+        def sample(self, index):
+            sample = super().sample(index)
+            return sample if index % 2 else replace(sample, depth_gt_m=None)
+
+    evaluation = evaluate(Mixed(2), PipelineConfig())
+    assert evaluation.truth == f'{GROUND_TRUTH} and {HELD_OUT_LIDAR}'
+    kinds = [(image.camera_name, image.truth) for image in evaluation.images]
+    assert kinds == [('left', HELD_OUT_LIDAR), ('right', GROUND_TRUTH)] * 2
+
+
+def test_a_camera_learns_sigma_from_its_own_images_only():
+    """The right camera's LiDAR is noisy; what it learns must not reach the left."""
+
+    class Noisy(Walls):
+        def sample(self, index):
+            sample = super().sample(index)
+            rng = np.random.default_rng(index)
+            noise_m = rng.normal(0.0, 0.5 if index % 2 else 0.02, sample.frame.sparse_m.shape)
+            sparse_m = np.where(sample.frame.sparse_m > 0, WALL_M + noise_m, 0.0)
+            return replace(
+                sample, frame=replace(sample.frame, sparse_m=sparse_m.astype(np.float32))
+            )
+
+    class LeftOnly(Noisy):
+        camera_names = ('left',)
+
+        def __len__(self):
+            return self._frames
+
+        def sample(self, index):
+            return replace(super().sample(2 * index), camera_name='left', name=f'left_{index}')
+
+    both = evaluate(Noisy(3), PipelineConfig())
+    alone = evaluate(LeftOnly(3), PipelineConfig())
+    assert [image.scores for image in both.images[::2]] == [i.scores for i in alone.images]
+
+
+def test_the_time_of_a_stage_is_the_median_over_images():
+    evaluation = evaluate(Walls(2), PipelineConfig())
+    for stage in ('project', 'complete'):
+        times_ms = [image.timings_ms[stage] for image in evaluation.images]
+        assert evaluation.ms[stage] == pytest.approx(np.median(times_ms))
+    totals_ms = [sum(image.timings_ms.values()) for image in evaluation.images]
+    assert evaluation.ms['total'] == pytest.approx(np.median(totals_ms))
+
+
+def test_a_dataset_without_images_is_refused():
+    with pytest.raises(EvaluationError, match='no scored images'):
+        evaluate(Walls(0), PipelineConfig())
+
+
+def test_infinite_truth_is_no_point_to_take():
+    truth_m = np.full((INTRINSICS.height, INTRINSICS.width), np.inf, np.float32)
+    truth_m[:, :10] = 4.0
+    sparse_m = sampled_frame(Walls(depth_gt_m=truth_m).sample(0), 10**6).sparse_m
+    assert np.count_nonzero(sparse_m) == 10 * INTRINSICS.height
+    assert np.isfinite(sparse_m).all()
 
 
 def test_the_same_seed_gives_the_same_scores():

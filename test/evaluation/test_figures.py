@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -34,7 +36,11 @@ def test_the_scale_is_logarithmic_and_monotone():
 
 @pytest.mark.parametrize(
     ('low', 'high', 'ticks'),
-    [(1.0, 100.0, [1, 2, 5, 10, 20, 50, 100]), (4.0, 9.0, [4, 5, 6, 7, 8, 9])],
+    [
+        (1.0, 100.0, [1, 2, 5, 10, 20, 50, 100]),
+        (4.0, 9.0, [4, 5, 6, 7, 8, 9]),
+        (0.1, 0.3, [0.10, 0.15, 0.20, 0.25, 0.30]),  # 0.3 / 0.05 is just below 6 in floats
+    ],
 )
 def test_ticks_are_round(low, high, ticks):
     assert round_ticks(low, high) == pytest.approx(ticks)
@@ -85,8 +91,23 @@ def test_pictures_of_any_width_can_be_made(width):
     depth_m = np.linspace(1, 50, width * 6).reshape(6, width)
     for picture in (figures.depth_picture(depth_m), figures.sigma_picture(depth_m / 50)):
         assert picture.shape[1] == width
-        assert picture.shape[0] == 6 if width < figures.NARROWEST_BAR_PX else True
+        assert (picture.shape[0] > 6) == (width >= figures.NARROWEST_BAR_PX)
         assert picture.dtype == np.uint8
+
+
+def test_labels_of_a_crowded_scale_stay_apart(monkeypatch):
+    written = []
+
+    def note(picture, text, origin, *style):
+        written.append((text, origin[0]))
+
+    monkeypatch.setattr(cv2, 'putText', note)
+    figures.sigma_picture(np.ones((6, 160)), (0.001, 50.0))
+    (label, _), *ticks = written
+    assert label == 'sigma [m]'
+    assert len(ticks) > 1
+    for (text, left), (_, next_left) in itertools.pairwise(ticks):
+        assert left + figures._text_width(text, figures._text_px(160)) < next_left
 
 
 def test_a_frame_without_any_depth_can_be_drawn():
@@ -100,8 +121,9 @@ def test_a_sheet_holds_its_tiles():
         ('two', np.zeros((20, 100, 3), np.uint8)),
     ]
     sheet = figures.contact_sheet(tiles, columns=2)
-    assert sheet.shape[1] > 2 * 200
-    assert sheet.shape[0] > 40  # the second is scaled up to the width of the first
+    margin, title = 4, 18
+    # The second is scaled up to the width of the first, and so to 40 rows.
+    assert sheet.shape == (40 + title + 2 * margin, 2 * 200 + 3 * margin, 3)
     assert (sheet == 255).all(axis=-1).sum() >= 10 * 200
     with pytest.raises(EvaluationError):
         figures.contact_sheet([])
@@ -117,7 +139,7 @@ def test_png_round_trip_keeps_colours(tmp_path):
         figures.write_png(tmp_path / 'grey.png', rgb[..., 0])
 
 
-def test_the_cloud_shows_its_colours_and_hides_what_is_behind():
+def test_the_cloud_shows_its_colours_and_nothing_from_behind_the_camera():
     grid = np.stack(np.meshgrid(np.linspace(-1, 1, 80), np.linspace(-1, 1, 80)), -1).reshape(-1, 2)
     near = np.column_stack((grid, np.full(len(grid), 5.0)))
     behind = near - np.array([0.0, 0.0, 20.0])  # behind the camera

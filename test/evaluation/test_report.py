@@ -65,6 +65,24 @@ def test_a_table_has_labels_units_and_aligned_columns():
     assert len({len(line) for line in lines[2:]}) == 1
 
 
+def test_a_unit_at_the_end_of_a_key_goes_to_the_line_of_units():
+    row = {'topic': 'depth/points', 'sent': 50, 'rate sent_Hz': 10.0, 'latency_ms': 41.26}
+    labels, units, _, values = table([row]).splitlines()
+    assert labels == 'topic         sent  rate sent  latency'
+    assert units == '                           Hz       ms'
+    assert values == 'depth/points    50      10.00     41.3'
+
+
+def test_a_score_keeps_its_label_whatever_its_ending():
+    labels, units, *_ = table([{'rmse_mm': 1.0, 'irmse_1_km': 2.0}]).splitlines()
+    assert (labels.split(), units.split()) == (['RMSE', 'iRMSE'], ['mm', '1/km'])
+
+
+@pytest.mark.parametrize('nan', [None, np.nan, np.float32('nan')])
+def test_unknown_values_are_a_dash(nan):
+    assert table([{'density': nan}]).splitlines()[-1].strip() == '-'
+
+
 def test_without_units_there_is_no_line_of_units():
     lines = table([{'method': 'guided', 'density': 0.5}]).splitlines()
     assert len(lines) == 3
