@@ -25,7 +25,7 @@ from depth_ros.errors import EvaluationError, MissingDependencyError
 from depth_ros.evaluation.figures import write_png
 from depth_ros.evaluation.gallery import pictures, sheet
 from depth_ros.evaluation.metrics import mean_scores, score_image
-from depth_ros.evaluation.report import table, write_json
+from depth_ros.evaluation.report import json_text, table, write_json
 from depth_ros.files import write_atomic
 from depth_ros.frame import DepthEstimate, Float64
 from depth_ros.geometry.transforms import to_translation_quat
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--output', type=Path, default=Path('out/demo'), metavar='OUT')
     parser.add_argument('--scene', default='street', choices=tuple(WORLDS), help='simulated world')
     parser.add_argument('--rate', type=float, default=10.0, metavar='HZ', help='frames per second')
+    parser.add_argument('--json', action='store_true', help='print scores and rates as JSON')
 
 
 def main(args: argparse.Namespace) -> int:
@@ -57,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         f'player_node, completion_node and recorder_node (ROS_DOMAIN_ID '
         f'{environment["ROS_DOMAIN_ID"]}, discovery '
         f'{environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]}); logs in {output / "log"}.',
-        flush=True,
+        file=sys.stderr,
     )
     with _nodes(args, simulator, environment) as (player, completion, recorder):
         # The judge renders its frames while the player renders all of them.
@@ -65,10 +66,10 @@ def main(args: argparse.Namespace) -> int:
             for index in range(0, len(simulator), EVERY):
                 simulator.sample(index)
                 progress(index + 1, len(simulator))
-        print('Waiting until the player has rendered and played its frames.', flush=True)
+        print('Waiting until the player has rendered and played its frames.', file=sys.stderr)
         _wait(recorder, (player, completion), output)
     recording = json.loads((output / 'recording' / 'recording.json').read_text())
-    return _judge(output, simulator, recording, args.rate)
+    return _judge(output, simulator, recording, args.rate, args.json)
 
 
 @contextlib.contextmanager
@@ -157,7 +158,13 @@ def _wait(
         time.sleep(0.2)
 
 
-def _judge(output: Path, simulator: Simulator, recording: dict[str, Any], rate_hz: float) -> int:
+def _judge(
+    output: Path,
+    simulator: Simulator,
+    recording: dict[str, Any],
+    rate_hz: float,
+    as_json: bool = False,
+) -> int:
     """Score and draw what was recorded, print the tables; 1 if a frame was lost."""
     pipeline = FusionPipeline(PipelineConfig())
     scores = []
@@ -193,12 +200,14 @@ def _judge(output: Path, simulator: Simulator, recording: dict[str, Any], rate_h
             table(rates),
         )
     )
-    print(f'\n{text}\n')
     write_atomic(output / 'table.txt', f'{text}\n'.encode())
-    write_json(output / 'scores.json', {'accuracy': accuracy, 'topics': rates})
-    print(f'Pictures, table and recording are in {output}.')
+    summary = {'accuracy': accuracy, 'topics': rates}
+    write_json(output / 'scores.json', summary)
+    print(json_text(summary) if as_json else f'\n{text}\n')
+    print(f'Pictures, table and recording are in {output}.', file=sys.stderr)
     if lost:
-        print(f'{lost} frames were lost; see {output / "recording" / "recording.json"}.')
+        recording_json = output / 'recording' / 'recording.json'
+        print(f'{lost} frames were lost; see {recording_json}.', file=sys.stderr)
     return 1 if lost else 0
 
 

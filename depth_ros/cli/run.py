@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from depth_ros.errors import DepthRosError, PipelineError
 from depth_ros.evaluation.evaluate import sampled_frame
 from depth_ros.evaluation.figures import write_png
 from depth_ros.evaluation.gallery import pictures, sheet
-from depth_ros.evaluation.report import table, write_json
+from depth_ros.evaluation.report import json_text, table, write_json
 from depth_ros.files import write_atomic
 from depth_ros.frame import Float32
 from depth_ros.geometry.cloud import cloud_shape, fill_cloud
@@ -67,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
         print(f'interrupted after {len(rows)} of {len(dataset)} images', file=sys.stderr)
     cameras = [_camera_row(name, pipeline) for name, pipeline in pipelines.items()]
     if args.json:
-        print(json.dumps({'images': rows, 'cameras': cameras}, indent=2))
+        print(json_text({'images': rows, 'cameras': cameras}))
     elif rows:
         print(f'{table(rows)}\n\n{table(cameras)}\n\nwrote {args.output}')
     return 0 if len(rows) == len(dataset) else EXIT_INTERRUPTED

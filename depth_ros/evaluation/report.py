@@ -105,15 +105,23 @@ def to_json(scores: Scores, method: str, images: int, ms: Mapping[str, float]) -
     return {'method': method, 'images': images, **dataclasses.asdict(scores), 'ms': dict(ms)}
 
 
+def json_text(content: Any) -> str:
+    """An object as strict JSON; NaN and infinity become null.
+
+    Raises:
+        TypeError: the object holds something JSON has no form for.
+    """
+    return json.dumps(_plain(content), indent=2, allow_nan=False)
+
+
 def write_json(path: str | Path, content: Any) -> None:
-    """Write an object as strict JSON, whole or not at all; NaN and infinity become null.
+    """Write an object as `json_text`, whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
-        TypeError: the object holds something JSON has no form for.
+        TypeError: as `json_text`.
     """
-    text = json.dumps(_plain(content), indent=2, allow_nan=False)
-    write_atomic(path, (text + '\n').encode())
+    write_atomic(path, f'{json_text(content)}\n'.encode())
 
 
 def _flattened(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -100,4 +100,4 @@ def test_judge_fails_if_a_frame_was_lost(
 ) -> None:
     recording = record(tmp_path / 'recording', simulator, 0.2, lost=1)
     assert demo._judge(tmp_path, simulator, recording, 10.0) == 1
-    assert '1 frames were lost' in capsys.readouterr().out
+    assert '1 frames were lost' in capsys.readouterr().err
