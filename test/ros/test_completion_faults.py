@@ -12,7 +12,7 @@ pytest.importorskip('rclpy')
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, PointField
 
-from depth_ros.errors import MethodError
+from depth_ros.errors import MethodError, NodeError
 from depth_ros.nodes.convert import ns_to_stamp
 
 pytestmark = pytest.mark.ros
@@ -223,4 +223,27 @@ def test_an_error_inside_a_method_costs_one_frame(rig):
 
     method.estimate = broken
     one.send_until(lambda: one.dropped('MethodError') == 1, 'the error')
+    recovers(one)
+
+
+def test_an_image_whose_extrinsic_is_not_known_is_named(rig, monkeypatch):
+    one = rig().start()
+    one.send_until(lambda: one.depth, 'depth')
+
+    def unknown(*_):
+        raise NodeError("TF has no transform from 'lidar'", 'no_extrinsic')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.node._extrinsic, 'lookup', unknown)
+        one.send_until(lambda: is_named(one, 'no_extrinsic'), 'no_extrinsic')
+    recovers(one)
+
+
+def test_images_that_no_sweep_follows_do_not_pile_up(rig):
+    one = rig(**{'sync.max_sync_slop_s': 10.0}).start()
+    deadline = time.monotonic() + 10.0
+    while not one.dropped('image_queue_full'):
+        assert time.monotonic() < deadline, one.diagnostics
+        one.image.publish(one.image_msg())
+        time.sleep(0.01)
     recovers(one)
