@@ -97,6 +97,8 @@ def _nodes(
     logs = args.output / 'log'
     logs.mkdir(exist_ok=True)
     processes: list[subprocess.Popen[bytes]] = []
+    for number in (signal.SIGTERM, signal.SIGHUP):  # they too must end the nodes below
+        signal.signal(number, signal.default_int_handler)
     try:
         for name, values in parameters.items():
             command = [sys.executable, '-m', f'depth_ros.nodes.{name}', '--ros-args']

@@ -37,7 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='SHARE',
         help='share of the LiDAR returns that judges where there is no ground truth (%(default)s)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of every random choice (%(default)s)')
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='of returns that judge and of --points (%(default)s); the calibration of sigma has '
+        'its own, --set calibration.seed=N',
+    )
     parser.add_argument(
         '--json',
         metavar='FILE',

@@ -55,6 +55,7 @@ class CompletionNode(ManagedNode):
         self._config: PipelineConfig = params.read(self, PipelineConfig())
         self._node_config: NodeConfig = params.read(self, NodeConfig())
         params.follow(self, self._config, self._reconfigure)
+        params.warn_of_unknown(self)
         self._worker: LatestWorker[Job] | None = None
 
     # Lifecycle
@@ -79,7 +80,6 @@ class CompletionNode(ManagedNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start listening and working."""
         self._sync: PairSync[Received, PointCloud2] = PairSync(self._config.sync)
-        self._worker = LatestWorker(self._complete, self._refuse)
         compressed = self._node_config.image_transport == 'compressed'
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
         # In this order callbacks run when several messages wait: the camera before its image.
@@ -92,6 +92,8 @@ class CompletionNode(ManagedNode):
         self._timer = self.create_timer(
             self._node_config.diagnostics_period_s, self._report, clock=steady_clock()
         )
+        # Last: `close` takes it for the sign that all the rest is there.
+        self._worker = LatestWorker(self._complete, self._refuse)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

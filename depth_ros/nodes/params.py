@@ -47,6 +47,13 @@ def declare(
             raise ConfigError(str(error)) from error
 
 
+def warn_of_unknown(node: Node) -> None:
+    """Log the parameters given at the start that no `declare` knows, such as misspelt ones."""
+    unknown = sorted(set(node._parameter_overrides) - set(node._parameters))
+    if unknown:
+        node.get_logger().warning(f'Unknown parameters are ignored: {", ".join(unknown)}.')
+
+
 def read(node: Node, config: Any, prefix: str = '') -> Any:
     """`config` with the values of the declared parameters.
 

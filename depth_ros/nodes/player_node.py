@@ -67,6 +67,7 @@ class PlayerNode(ManagedNode):
         super().__init__('player_node', **options)
         params.declare(self, PlayerConfig(), read_only=set(flatten(PlayerConfig())))
         self._config: PlayerConfig = params.read(self, PlayerConfig())
+        params.warn_of_unknown(self)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the frames, so that playing costs nothing, and make the publishers."""

@@ -45,6 +45,7 @@ class RecorderNode(ManagedNode):
         super().__init__('recorder_node', **options)
         params.declare(self, RecorderConfig(), read_only=set(flatten(RecorderConfig())))
         self._config: RecorderConfig = params.read(self, RecorderConfig())
+        params.warn_of_unknown(self)
         if not self._config.output:
             raise ConfigError('output is not given; set it to the folder to write to.')
         self._arrivals: dict[str, list[tuple[int, int]]] = {'depth': [], 'sigma': [], 'cloud': []}

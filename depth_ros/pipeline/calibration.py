@@ -22,6 +22,8 @@ RANGE_EDGES_M = np.array([5.0, 10.0, 20.0, 40.0, 80.0])
 RANGE_CENTRES_M = np.array([3.0, 7.5, 15.0, 30.0, 60.0, 100.0])
 BORROWED = 8000.0
 """A range bin borrows this many returns from all ranges, so that few of its own mean little."""
+PRIOR_RETURNS = 2.0
+"""So many returns always speak for the raw sigma as it is, lest a handful decide alone."""
 LOG2_SCALES = np.arange(-8.0, 8.0, 0.125)
 """Lower edges of the histogram of scales."""
 RECENT_FRAMES = 20
@@ -142,7 +144,7 @@ class SigmaCalibrator:
         bins = np.searchsorted(LOG2_SCALES, log2, side='right') - 1
         self._counts *= np.exp(-1.0 / self.config.memory_frames)
         np.add.at(self._counts, (np.searchsorted(RANGE_EDGES_M, depth_m), bins), 1.0)
-        total = self._counts.sum(axis=0)
+        total = self._all_counts()
         borrowed = total * (BORROWED / total.sum())
         self._scales = np.array([_scale(counts + borrowed) for counts in self._counts])
 
@@ -167,9 +169,13 @@ class SigmaCalibrator:
             p95_error_m=float(p95_m),
             coverage_1sigma=within_1,
             coverage_2sigma=within_2,
-            scale=_scale(self._counts.sum(axis=0)),
+            scale=_scale(self._all_counts()),
             alarm=_alarm(error_m.size, within_1, within_2),
         )
+
+    def _all_counts(self) -> Float64:
+        """Counts over all ranges, with the prior's."""
+        return self._counts.sum(axis=0) + PRIOR_RETURNS * (LOG2_SCALES == 0.0)
 
     def _scale_at(self, depth_m: Float32) -> Float32:
         """Scale for each depth, linear between the centres of the range bins."""

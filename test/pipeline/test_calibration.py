@@ -227,3 +227,14 @@ def test_switched_off_it_takes_nothing(config):
     seen_m, truth_m = SigmaCalibrator(CalibrationConfig(**config)).hold_out(sparse_m, 7)
     assert np.array_equal(seen_m, sparse_m)
     assert not truth_m.any()
+
+
+def test_a_handful_of_returns_does_not_decide_alone():
+    """Three returns that happen to be hit exactly must not make sigma vanish."""
+    stream = Stream()
+    estimate = stream.estimate()
+    truth_m = np.zeros(SHAPE, np.float32)
+    truth_m.flat[:3] = estimate.depth_m.flat[:3]
+    stream.calibrator.update(estimate, truth_m)
+    sigma_m = stream.calibrator.apply(estimate).sigma_m
+    assert (sigma_m > 0.5 * estimate.sigma_m).all()
