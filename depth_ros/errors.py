@@ -20,6 +20,14 @@ class ConfigError(DepthRosError):
     """A setting is unknown, of the wrong type or out of range."""
 
 
+class ModelError(DepthRosError):
+    """Weights are missing, refused, or not those of the network."""
+
+
+class EngineError(DepthRosError):
+    """An engine cannot be exported, built, loaded or run, or computes something else."""
+
+
 class MethodError(DepthRosError):
     """A depth method is unknown or cannot run on what it was given."""
 

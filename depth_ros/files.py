@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
+
+
+def cache_dir(*parts: str) -> Path:
+    """A folder of the user's cache, not made yet: weights, exported networks, plans.
+
+    It is `$DEPTH_ROS_CACHE`, else `depth_ros` in `$XDG_CACHE_HOME` or `~/.cache`.
+    """
+    own = os.environ.get('DEPTH_ROS_CACHE')
+    if own:
+        return Path(own).expanduser().joinpath(*parts)
+    shared = os.environ.get('XDG_CACHE_HOME')
+    root = Path(shared) if shared else Path.home() / '.cache'
+    return root.joinpath('depth_ros', *parts)
 
 
 def write_atomic(path: Path | str, content: bytes) -> None:
@@ -27,3 +41,12 @@ def write_atomic(path: Path | str, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +21,9 @@ ALLOWED = {
     'files': {'errors'},
     'frame': {'errors'},
     'geometry': {'errors', 'frame'},
-    'models': {'errors', 'frame', 'geometry'},
-    'engines': {'errors', 'frame', 'geometry', 'models'},
-    'methods': {'errors', 'frame', 'geometry', 'models', 'engines'},
+    'models': {'errors', 'files', 'frame', 'geometry'},
+    'engines': {'errors', 'files', 'frame', 'geometry', 'models'},
+    'methods': {'errors', 'files', 'frame', 'geometry', 'models', 'engines'},
     'pipeline': CORE,
     'nodes': CORE,
     'datasets': CORE,
@@ -50,7 +53,20 @@ ROS = {
     'tf2_py',
     'tf2_ros',
 }
-OPTIONAL = {'torch', 'tensorrt', 'onnxruntime', 'openvino', 'open3d', 'rosbags'}
+OPTIONAL = {
+    'onnx',
+    'onnxruntime',
+    'onnxscript',
+    'open3d',
+    'openvino',
+    'rosbags',
+    'safetensors',
+    'tensorrt',
+    'torch',
+}
+# The networks themselves derive from torch classes; whoever uses them imports them where used.
+NETWORKS = re.compile(r'models/\w+/(?!__init__)\w+\.py')
+TENSORRT = ('engines/build.py', 'engines/tensorrt_engine.py')
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
@@ -87,7 +103,9 @@ def violations(path: str, source: str) -> list[str]:
                 found.append(f'{path}: {layer} must not import {name}')
         if (root in ROS or root.endswith(('_msgs', '_srvs'))) and layer != 'nodes':
             found.append(f'{path}: only nodes may import {root}')
-        if root in OPTIONAL and at_import:
+        if root == 'tensorrt' and path not in TENSORRT:
+            found.append(f'{path}: only {" and ".join(TENSORRT)} may import tensorrt')
+        if root in OPTIONAL and at_import and not (root == 'torch' and NETWORKS.fullmatch(path)):
             found.append(f'{path}: import {root} where it is used')
     return found
 
@@ -110,6 +128,26 @@ def test_every_layer_is_known() -> None:
     assert layers - {'__init__', '__main__'} <= set(ALLOWED)
 
 
+def test_no_module_needs_an_optional_library_to_be_imported() -> None:
+    """Not even through another module of ours; nodes need ROS and are left out."""
+    modules = [
+        '.'.join(file.relative_to(PACKAGE.parent).with_suffix('').parts)
+        for file in sorted(PACKAGE.rglob('*.py'))
+        if file.name != '__main__.py'
+        and file.relative_to(PACKAGE).parts[0] != 'nodes'
+        and not NETWORKS.fullmatch(file.relative_to(PACKAGE).as_posix())
+    ]
+    code = (
+        f'import sys, importlib\n'
+        f'for name in {sorted(OPTIONAL)}: sys.modules[name] = None\n'
+        f'for name in {modules}: importlib.import_module(name)'
+    )
+    answer = subprocess.run(
+        [sys.executable, '-c', code], cwd=PACKAGE.parent, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
 @pytest.mark.parametrize(
     ('path', 'source', 'wrong'),
     [
@@ -125,7 +163,11 @@ def test_every_layer_is_known() -> None:
         ('geometry/a.py', 'from geometry_msgs import msg', 'geometry_msgs'),
         ('methods/a.py', 'import torch.nn as nn', 'torch'),
         ('datasets/a.py', 'try:\n  import rosbags\nexcept ImportError:\n  pass', 'rosbags'),
-        ('engines/a.py', 'class A:\n  import tensorrt', 'tensorrt'),
+        ('engines/build.py', 'class A:\n  import tensorrt', 'tensorrt'),
+        ('engines/a.py', 'def f():\n  import tensorrt', 'only engines/build.py'),
+        ('models/bpnet/__init__.py', 'import torch', 'torch'),
+        ('models/bpnet/a.py', 'import safetensors', 'safetensors'),
+        ('models/registry.py', 'import torch', 'torch'),
         ('frame.py', 'x = 1\n' * (MAX_LINES + 1), '401 lines'),
     ],
 )
@@ -142,7 +184,8 @@ def test_bad_source_is_found(path: str, source: str, wrong: str) -> None:
         ('pipeline/a.py', 'from depth_ros import __version__'),
         ('nodes/a.py', 'import rclpy\nfrom depth_ros.pipeline import sync'),
         ('nodes/player_node.py', 'from depth_ros.datasets.base import Dataset'),
-        ('engines/a.py', 'def f():\n  import tensorrt\n  import torch'),
+        ('engines/build.py', 'def f():\n  import tensorrt\n  import torch'),
+        ('models/bpnet/a.py', 'import torch\nfrom torch import nn'),
         (
             'frame.py',
             'from typing import TYPE_CHECKING\n'
