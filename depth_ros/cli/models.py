@@ -1,0 +1,129 @@
+"""`depth_ros models`: weights that exist, bring them here, check them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from depth_ros.cli.progress import ProgressBar
+from depth_ros.errors import ModelError
+from depth_ros.evaluation.report import json_text, table
+from depth_ros.models.fetch import fetch
+from depth_ros.models.registry import MODELS, ModelCard, card
+from depth_ros.models.weights import is_fetched, verify, weights_path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    actions = parser.add_subparsers(metavar='list|fetch|verify', required=True)
+
+    def action(name: str, run: Any, what: str) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=what, description=f'{what.capitalize()}.')
+        added.set_defaults(run=run)
+        return added
+
+    listing = action('list', _list, 'what exists, under which licence, and what is here')
+    listing.add_argument('--json', action='store_true', help='print a list of objects instead')
+
+    fetching = action('fetch', _fetch, 'bring weights into the cache')
+    fetching.add_argument('name', metavar='NAME', help='as `depth_ros models list` shows it')
+    fetching.add_argument(
+        '--accept-licence',
+        action='store_true',
+        help='do not ask whether its licences are accepted',
+    )
+    fetching.add_argument(
+        '--from',
+        type=Path,
+        dest='source_file',
+        metavar='FILE',
+        help='take this checkpoint, or zip or tar archive of one, instead of downloading',
+    )
+    fetching.add_argument(
+        '--force', action='store_true', help='fetch again, even if the file changed at its source'
+    )
+
+    verifying = action('verify', _verify, 'compare what is here with what was fetched')
+    verifying.add_argument('names', nargs='*', metavar='NAME', help='all that are here by default')
+    verifying.add_argument('--json', action='store_true', help='print a list of objects instead')
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the action; 1 if weights are damaged, else 0."""
+    return int(args.run(args))
+
+
+def _list(args: argparse.Namespace) -> int:
+    cards = MODELS.values()
+    if args.json:
+        rows = [{**dataclasses.asdict(c), 'fetched': is_fetched(c.name)} for c in cards]
+        print(json_text(rows))
+        return 0
+    print(table([_row(known) for known in cards]))
+    for known in cards:
+        print(f'\n{known.name}')
+        _describe(known)
+    return 0
+
+
+def _row(known: ModelCard) -> dict[str, Any]:
+    here = 'yes' if is_fetched(known.name) else 'no'
+    return {'name': known.name, 'what': known.title, 'MB': known.megabytes, 'fetched': here}
+
+
+def _describe(known: ModelCard) -> None:
+    print(f'  project     {known.source}')
+    print(f'  trained on  {known.trained_on}')
+    print(f'  licences    {known.terms}')
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    wanted = card(args.name)
+    print(f'{wanted.name}: {wanted.title}, about {wanted.megabytes} MB')
+    _describe(wanted)
+    print(f'  from        {args.source_file or wanted.url or wanted.source}')
+    accepted = args.accept_licence or _asked('Do you accept these licences? [y/N] ')
+    with ProgressBar(f'{wanted.name} MB') as bar:
+        record = fetch(
+            wanted,
+            accept_licence=accepted,
+            source_file=args.source_file,
+            force=args.force,
+            progress=lambda done, of: bar(done // 10**6, max(of or done, 1) // 10**6),
+        )
+    print(f'{record.tensors} tensors in {weights_path(wanted.name)}')
+    print(f'SHA-256 of the source, recorded {record.fetched}: {record.source_sha256}')
+    return 0
+
+
+def _asked(question: str) -> bool:
+    """The user's yes; no where nobody can be asked."""
+    try:
+        return sys.stdin.isatty() and input(question).strip().lower() in ('y', 'yes')
+    except EOFError:
+        return False
+
+
+def _verify(args: argparse.Namespace) -> int:
+    names = args.names or [name for name in MODELS if is_fetched(name)]
+    found = [_verified(name) for name in names]
+    if args.json:
+        print(json_text(found))
+    else:
+        for entry in found:
+            print(f'{"OK" if entry["ok"] else "FAIL":4}  {entry["name"]}  {entry["message"]}')
+        if not found:
+            print('Nothing is fetched; `depth_ros models list` shows what exists.')
+    return int(not all(entry['ok'] for entry in found))
+
+
+def _verified(name: str) -> dict[str, Any]:
+    card(name)  # an unknown name is a mistake, not damage
+    try:
+        record = verify(name)
+    except ModelError as error:
+        return {'name': name, 'ok': False, 'message': str(error)}
+    return {'name': name, 'ok': True, 'message': f'fetched {record.fetched}, {record.sha256}'}
