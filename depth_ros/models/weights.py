@@ -147,7 +147,7 @@ def locate(weights: str, family: str = 'bpnet') -> Path:
         f'`depth_ros models fetch {wanted.name}` fetches them, about {wanted.megabytes} MB '
         f'({wanted.terms}).'
     )
-    file = f'Or give a file: {family}.weights:=/path/to/result_ema.pth'
+    file = f'Or give a file by the setting {family}.weights.'
     raise ModelError(f'{lack} {wanted.by_hand or fetch} {file}')
 
 

@@ -14,12 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from depth_ros.models.bpnet import VALID_M
 from depth_ros.models.bpnet.layers import Activation, Basic2d, Conv2d, UNet, UpCat, unchanged
+from depth_ros.models.bpnet.neighbours import NEIGHBOURS
 
-VALID_M = 1e-3
-"""Sparse depth up to here means no measurement."""
 EPSILON = 1e-6
-NEIGHBOURS = 4
 
 
 class StageOutput(NamedTuple):
