@@ -1,8 +1,11 @@
 # Each target makes .venv and installs what it needs on first use; after that it needs no network.
 #   PYTHON    interpreter of .venv, 3.10 or newer     make test PYTHON=python3.12
 #   PIP_ARGS  options for pip, such as another index   make demo PIP_ARGS=...
+#   TORCH_INDEX  PyTorch's package index for CPUs (pytorch.org, "Get started"), where pip's own has
+#                only the build with gigabytes of CUDA     make test TORCH_INDEX=https://...
 PYTHON ?= python3
 PIP_ARGS ?=
+TORCH_INDEX ?=
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -24,7 +27,7 @@ help: ## show this list
 demo: $(VENV)/.ros ## simulated sensors through the real nodes; results in out/demo
 	$(VENV)/bin/depth_ros demo -o out/demo
 
-test: $(VENV)/.ros $(VENV)/.test ## all tests; make test ARGS='-k name' for some
+test: $(VENV)/.ros $(VENV)/.test $(VENV)/.networks ## all tests; make test ARGS='-k name' for some
 	$(RUN) -m pytest $(ARGS)
 
 lint: $(VENV)/.lint ## ruff: rules and format
@@ -38,9 +41,10 @@ format: $(VENV)/.lint ## apply ruff
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: $(VENV)/.ros ## the measurements that the README quotes
+bench: $(VENV)/.ros $(VENV)/.networks ## the measurements that the README quotes
 	$(RUN) benchmarks/pipeline.py
 	$(RUN) benchmarks/convert.py
+	$(RUN) benchmarks/bpnet.py
 
 clean: ## remove what was built and measured; .venv stays
 	rm -rf build install log out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -53,6 +57,19 @@ distclean: clean ## clean, and .venv too
 $(VENV)/.%: setup.py setup.cfg pyproject.toml | $(VENV)/.made
 	$(PIP) --editable '.[$*]'
 	@touch $@
+
+# PyTorch first and by itself, for what comes after would bring its build with CUDA along. Where it
+# cannot be had, tests of networks are skipped, and the next call tries again.
+TORCH := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX) torch==2.13.0,torch==2.13.0+cpu)
+TENSORRT_RTX := tensorrt-rtx-cu13==1.7.1.116
+$(VENV)/.networks: setup.py setup.cfg pyproject.toml | $(VENV)/.made
+	@if $(PIP) --retries 1 $(TORCH); then \
+	  $(PIP) --editable '.[export,openvino]' || exit 1; \
+	  $(PIP) $(TENSORRT_RTX) || echo 'No TensorRT-RTX for this machine: its tests are skipped.'; \
+	  touch $@; \
+	else \
+	  echo 'No CPU build of PyTorch here: tests of networks are skipped. See TORCH_INDEX.'; \
+	fi
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \

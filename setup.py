@@ -19,6 +19,8 @@ ROS_JAZZY = [
     'ros-std-msgs==5.3.6',
 ]
 TEST = ['hypothesis>=6.100,<7', 'pytest>=7.4,<10', 'pyyaml>=6,<7']
+TORCH = ['torch>=2.6,<3', 'safetensors>=0.4,<1']
+ONNXRUNTIME = ['onnxruntime>=1.18,<2']
 LINT = ['mypy>=1.18,<3', 'ruff>=0.17,<0.18']
 
 setup(
@@ -42,8 +44,10 @@ setup(
         'test': TEST,
         'lint': LINT,
         'dev': TEST + LINT,
-        'torch': ['torch>=2.4,<3'],
-        'onnxruntime': ['onnxruntime>=1.18,<2'],
+        'torch': TORCH,
+        'onnxruntime': ONNXRUNTIME,
+        'openvino': ['openvino>=2024.4,<2027'],
+        'export': [*TORCH, *ONNXRUNTIME, 'onnx>=1.16,<2', 'onnxscript>=0.3,<1'],
         'open3d': ['open3d>=0.18,<1'],
         'rosbags': ['rosbags>=0.10,<1'],
     },

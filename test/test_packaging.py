@@ -94,7 +94,8 @@ def test_every_import_of_the_nodes_is_a_dependency(package: ET.Element) -> None:
 def test_core_needs_numpy_and_opencv_only(setup_arguments: dict[str, Any]) -> None:
     layers = ('geometry', 'methods', 'pipeline')
     imported = imported_modules('depth_ros/*.py', *(f'depth_ros/{name}/*.py' for name in layers))
-    assert imported == {'numpy', 'cv2'}
+    # Where a method is told to work on a device; test_layering holds that it is optional.
+    assert imported - {'torch'} == {'numpy', 'cv2'}
     required = {re.split('[<>=~]', item)[0] for item in setup_arguments['install_requires']}
     assert required == {'numpy', 'opencv-python-headless'}
 
@@ -176,5 +177,7 @@ def test_no_package_index_is_named() -> None:
     found = subprocess.run(
         [*command, f':!{mine}'], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
-    assert found.stdout == ''
-    assert found.returncode == 1, found.stderr
+    assert not found.stderr
+    # But which build of PyTorch is wanted pip cannot know: the user names its index.
+    lines = [line for line in found.stdout.splitlines() if '$(TORCH_INDEX)' not in line]
+    assert lines == []

@@ -25,6 +25,10 @@ COMMANDS = {
     'demo': _Command('depth_ros.cli.demo', 'play simulated sensors through the real nodes'),
     'run': _Command('depth_ros.cli.run', 'complete a dataset: depth, sigma, clouds and pictures'),
     'eval': _Command('depth_ros.cli.evaluate', 'accuracy, uncertainty and time of a method'),
+    'models': _Command('depth_ros.cli.models', 'public weights: list, fetch, verify'),
+    'export': _Command('depth_ros.cli.export', 'weights to a checked ONNX file'),
+    'build': _Command('depth_ros.cli.build', 'the TensorRT plan of a network for this GPU'),
+    'bench': _Command('depth_ros.cli.bench', 'latency and memory of a network, by backend'),
     'doctor': _Command('depth_ros.cli.doctor', 'what this machine has and what it lacks'),
 }
 

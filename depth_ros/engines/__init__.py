@@ -1,0 +1,1 @@
+"""Backends that run a network: one protocol, PyTorch, ONNX Runtime, OpenVINO, TensorRT."""

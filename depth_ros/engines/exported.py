@@ -1,0 +1,90 @@
+"""A network as a file: ONNX, and beside it what a reference computed of a golden input."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depth_ros import __version__
+from depth_ros.errors import EngineError
+from depth_ros.files import sha256_of, write_atomic
+from depth_ros.models.base import Arrays
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported network: `<stem>.onnx`, `<stem>.golden.npz`, `<stem>.json` in one folder.
+
+    Attributes:
+        onnx: the ONNX file.
+        onnx_sha256: of that file.
+        weights_sha256: of the file that its parameters came from.
+        family: name in `depth_ros.models.registry.FAMILIES`.
+        height: of the input in pixels.
+        width: of the input in pixels.
+        precision: `fp32` or `fp16`.
+        opset: ONNX operator set.
+        version: of this package that exported it; another may run its networks differently.
+    """
+
+    onnx: Path
+    onnx_sha256: str
+    weights_sha256: str
+    family: str
+    height: int
+    width: int
+    precision: str
+    opset: int
+    version: str = __version__
+
+    def golden(self) -> tuple[Arrays, Arrays]:
+        """Golden inputs and the outputs that PyTorch computed of them in FP32.
+
+        Raises:
+            EngineError: the file is missing or damaged.
+        """
+        path = self.onnx.with_suffix('.golden.npz')
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                stored = dict(archive)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise EngineError(f'{path} cannot be read ({error}); export again.') from error
+        inputs = {k.removeprefix('in.'): v for k, v in stored.items() if k.startswith('in.')}
+        outputs = {k.removeprefix('out.'): v for k, v in stored.items() if k.startswith('out.')}
+        return inputs, outputs
+
+    def write_sidecars(self, inputs: Arrays, outputs: Arrays) -> None:
+        """Write golden arrays and description beside the ONNX file; the description last."""
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {f'in.{k}': v for k, v in inputs.items()}
+        arrays |= {f'out.{k}': v for k, v in outputs.items()}
+        np.savez_compressed(buffer, **arrays)
+        write_atomic(self.onnx.with_suffix('.golden.npz'), buffer.getvalue())
+        description = {k: v for k, v in asdict(self).items() if k != 'onnx'}
+        text = json.dumps(description, indent=2) + '\n'
+        write_atomic(self.onnx.with_suffix('.json'), text.encode())
+
+    @classmethod
+    def read(cls, onnx: Path) -> Exported:
+        """The exported network of an ONNX file.
+
+        Raises:
+            EngineError: the description is missing, malformed, or of another file.
+        """
+        path = onnx.with_suffix('.json')
+        try:
+            description: dict[str, Any] = json.loads(path.read_text())
+            exported = cls(onnx=onnx, **description)
+            actual = sha256_of(onnx)
+        except (OSError, ValueError, TypeError) as error:
+            raise EngineError(f'{onnx} is no exported network: {error}') from error
+        if exported.onnx_sha256 != actual:
+            raise EngineError(f'{onnx} is not the file that {path.name} describes; export again.')
+        return exported

@@ -1,0 +1,82 @@
+"""NVIDIA's own parser and builder take what we export: TensorRT for RTX, on the CPU.
+
+It shares parser and API with TensorRT 11 and types strongly. It builds for other GPUs than those
+of a Jetson and runs nothing here: what a plan computes is not tested by it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('tensorrt_rtx', reason='TensorRT for RTX is not installed')
+pytest.importorskip('torch')
+pytest.importorskip('onnxscript')
+pytest.importorskip('onnxruntime')
+
+import onnx
+
+from depth_ros.engines.exported import Exported
+from depth_ros.files import sha256_of
+
+SCRIPT = Path(__file__).with_name('rtx_build.py')
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def built(*networks: Exported) -> list[dict[str, Any]]:
+    """What the builder says of each network. A crash of it fails the test."""
+    answer = subprocess.run(
+        [sys.executable, str(SCRIPT), *(str(network.onnx) for network in networks)],
+        env={**os.environ, 'PYTHONPATH': str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+def check(result: dict[str, Any], precision: str) -> None:
+    assert result.get('error') is None
+    assert result['flags'] == ['STRONGLY_TYPED']
+    assert result['bytes'] > 10_000
+    assert result['progress'] == sorted(result['progress'])
+    assert (result['progress'][0], result['progress'][-1]) == (0.0, 1.0)
+    assert len(result['progress']) > 20
+    assert result['layer_types']['FLOAT'] > 0
+    assert ('HALF' in result['layer_types']) == (precision == 'fp16')
+
+
+def test_the_tiny_network_parses_and_builds(tiny_fp32: Exported, tiny_fp16: Exported) -> None:
+    for result, precision in zip(built(tiny_fp32, tiny_fp16), ('fp32', 'fp16'), strict=True):
+        check(result, precision)
+
+
+def test_bpnet_parses_and_builds(bpnet_fp32: Exported, bpnet_fp16: Exported) -> None:
+    for result, precision in zip(built(bpnet_fp32, bpnet_fp16), ('fp32', 'fp16'), strict=True):
+        check(result, precision)
+
+
+def test_a_node_that_it_does_not_take_is_named(tmp_path: Path) -> None:
+    helper, kinds = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [helper.make_node('NonZero', ['values'], ['found'], name='the_culprit')],
+        'found',
+        [helper.make_tensor_value_info('values', kinds.FLOAT, [4])],
+        [helper.make_tensor_value_info('found', kinds.INT64, [1, 'n'])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 18)], ir_version=10)
+    onnx.save(model, tmp_path / 'found.onnx')
+    digest = sha256_of(tmp_path / 'found.onnx')
+    network = Exported(tmp_path / 'found.onnx', digest, '', 'found', 1, 4, 'fp32', 18)
+    network.write_sidecars({'values': np.zeros(4, np.float32)}, {'found': np.zeros((1, 0))})
+    [result] = built(network)
+    assert 'node the_culprit: ' in result['error']
