@@ -19,6 +19,7 @@ from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.cloud import cloud_shape, fill_cloud
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, cloud_to_points
+from depth_ros.pipeline.fusion import FusionResult
 
 HEIGHT, WIDTH = 375, 1242
 SWEEP_POINTS = 120_000
@@ -59,6 +60,7 @@ def cloud_rows(repeat: int) -> dict[str, float]:
     image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     pinhole = Intrinsics(WIDTH, HEIGHT, fx=720.0, fy=720.0, cx=620.0, cy=187.0)
     estimate, view = DepthEstimate(depth_m, sigma_m), CameraView(image, depth_m, pinhole)
+    result = FusionResult(view, estimate, 'made', {}, None)
     msg, buffer = PointCloud2(), CloudBuffer()
 
     def fresh() -> np.ndarray:
@@ -67,7 +69,7 @@ def cloud_rows(repeat: int) -> dict[str, float]:
         return cloud
 
     rows = {
-        'refill in place (CloudBuffer)': median_ms(lambda: buffer.fill(estimate, view), repeat),
+        'refill in place (CloudBuffer)': median_ms(lambda: buffer.fill(result), repeat),
         'fresh array, msg.data = tobytes()': median_ms(
             lambda: setattr(msg, 'data', fresh().tobytes()), repeat
         ),

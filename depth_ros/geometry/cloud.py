@@ -18,6 +18,13 @@ def cloud_shape(intrinsics: Intrinsics, stride: int = 1) -> tuple[int, int, int]
     return -(-intrinsics.height // stride), -(-intrinsics.width // stride), len(CLOUD_FIELDS)
 
 
+def check_cloud(cloud: Float32, intrinsics: Intrinsics, stride: int) -> None:
+    """Refuse an array that is not of `cloud_shape`."""
+    wanted = cloud_shape(intrinsics, stride)
+    if cloud.shape != wanted:
+        raise GeometryError(f'cloud must have shape {wanted}, got {cloud.shape}.')
+
+
 def fill_cloud(
     cloud: Float32,
     depth_m: Float32,
@@ -40,9 +47,7 @@ def fill_cloud(
     Raises:
         GeometryError: `cloud` has another shape.
     """
-    if cloud.shape != cloud_shape(intrinsics, stride):
-        wanted = cloud_shape(intrinsics, stride)
-        raise GeometryError(f'cloud must have shape {wanted}, got {cloud.shape}.')
+    check_cloud(cloud, intrinsics, stride)
     z = np.ascontiguousarray(depth_m[::stride, ::stride])
     u = np.arange(0, intrinsics.width, stride, dtype=np.float32)
     v = np.arange(0, intrinsics.height, stride, dtype=np.float32)

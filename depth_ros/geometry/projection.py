@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +33,9 @@ def usable_returns(
         max_range_m: farthest range kept.
         ego_box: lower and upper corner (3,) of the robot in the LiDAR frame, metres.
     """
-    range2 = np.einsum('ij,ij->i', points, points)
+    x, y, z = points.T
+    with np.errstate(over='ignore'):
+        range2 = x * x + y * y + z * z
     # NaN compares false and an infinite range is beyond every maximum, so both drop out here.
     keep: Bool = (range2 > 0) & (range2 >= min_range_m**2) & (range2 <= max_range_m**2)
     if ego_box is not None:
@@ -81,14 +85,20 @@ def project_lidar(
     return sparse_m
 
 
+def projection_rows(T_camera_lidar: Float64, intrinsics: Intrinsics) -> list[list[float]]:
+    """Rows of K [R t]: what times (x, y, z, 1) gives u z, v z and z, rounded to float32."""
+    rows: list[list[float]] = (intrinsics.matrix @ T_camera_lidar[:3]).astype(np.float32).tolist()
+    return rows
+
+
 def _homogeneous(
     points: npt.NDArray[np.floating], T_camera_lidar: Float64, intrinsics: Intrinsics
 ) -> tuple[Float32, Float32, Float32]:
     """Homogeneous pixels u z, v z and z, each (N,), of points (N, 3)."""
-    projection = (intrinsics.matrix @ T_camera_lidar[:3]).astype(np.float32)
+    rows = projection_rows(T_camera_lidar, intrinsics)
     x, y, z = points.T.astype(np.float32, copy=False)
     # No `@` here: BLAS splits it over threads, which wait for one another on a busy machine.
-    u_z, v_z, depth = (a * x + b * y + c * z + d for a, b, c, d in projection)
+    u_z, v_z, depth = (a * x + b * y + c * z + d for a, b, c, d in rows)
     return u_z, v_z, depth
 
 
@@ -98,11 +108,26 @@ def mean_spacing_px(sparse_m: Float32) -> float:
     Raises:
         GeometryError: there is no return.
     """
-    left, top, width, height = cv2.boundingRect((sparse_m > 0).view(np.uint8))
-    if width == 0:
+    found = (sparse_m > 0).view(np.uint8)
+    _, _, width, height = cv2.boundingRect(found)
+    return spacing_px(width * height, cv2.countNonZero(found))
+
+
+def spacing_px(pixels: int, returns: int) -> float:
+    """Mean distance in pixels between returns that are spread over so many pixels.
+
+    Raises:
+        GeometryError: there is no return.
+    """
+    if returns == 0:
         raise GeometryError('No LiDAR return falls into the image; check the extrinsic.')
-    box = sparse_m[top : top + height, left : left + width]
-    return float(np.sqrt(box.size / cv2.countNonZero(box)))
+    return math.sqrt(pixels / returns)
+
+
+def occlusion_window(width_px: int) -> tuple[int, int]:
+    """Height and width in pixels, both odd, of the window of `remove_occluded`."""
+    width = min(max(width_px, 3), 31) | 1
+    return int(1.4 * width) | 1, width
 
 
 def remove_occluded(sparse_m: Float32, margin: float, window_px: int = 0) -> Float32:
@@ -119,14 +144,12 @@ def remove_occluded(sparse_m: Float32, margin: float, window_px: int = 0) -> Flo
         window_px: width of the window; its height is 1.4 times that, since scan lines lie
             further apart than the returns on them. 0 takes 1.25 times the mean spacing.
     """
-    width = window_px or int(1.25 * mean_spacing_px(sparse_m))
-    width = min(max(width, 3), 31) | 1
-    height = int(1.4 * width) | 1
+    window = occlusion_window(window_px or int(1.25 * mean_spacing_px(sparse_m)))
     index = np.flatnonzero(sparse_m > 0)
     inverse = 1.0 / sparse_m.take(index)
     nearest = np.zeros_like(sparse_m)
     nearest.put(index, inverse)
-    nearest = cv2.dilate(nearest, np.ones((height, width), dtype=np.uint8))
+    nearest = cv2.dilate(nearest, np.ones(window, dtype=np.uint8))
     covered = nearest.take(index) > inverse * (1.0 + margin)
     visible_m = sparse_m.copy()
     visible_m.put(index[covered], 0.0)

@@ -4,15 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from depth_ros.engines.open import candidates
+from depth_ros.errors import ModelError
 from depth_ros.methods.base import DepthMethod
+from depth_ros.methods.bpnet import BPNet
 from depth_ros.methods.guided import Guided
 from depth_ros.methods.ip_basic import IpBasic
+from depth_ros.models.weights import locate
 
-METHODS: dict[str, Callable[..., DepthMethod]] = {Guided.name: Guided, IpBasic.name: IpBasic}
+METHODS: dict[str, Callable[..., DepthMethod]] = {
+    Guided.name: Guided,
+    BPNet.name: BPNet,
+    IpBasic.name: IpBasic,
+}
 
 
-def choose(name: str) -> tuple[str, str]:
-    """The method that `name` stands for, and why it was taken."""
+def choose(name: str, weights: str = '', backend: str = 'auto') -> tuple[str, str]:
+    """The method that `name` stands for, and why it was taken.
+
+    `auto` is `bpnet` where its weights are and a GPU can run it, else `guided`: on a CPU the
+    network takes seconds per frame.
+
+    Args:
+        name: one of `METHODS`, or `auto`.
+        weights: the setting `bpnet.weights`.
+        backend: the setting `engine.backend`.
+    """
     if name != 'auto':
         return name, 'chosen by the parameter `method`'
-    return Guided.name, 'best method that needs neither weights nor a GPU'
+    try:
+        found = locate(weights).stem
+    except ModelError:
+        lacking = f'its weights {weights!r} are not here' if weights else 'no weights are fetched'
+        return _without_network(f'{lacking} (`depth_ros models fetch`)')
+    obstacles = []
+    for candidate in candidates(backend):  # only now: a look at the GPU imports PyTorch
+        if candidate.device == 'cpu':
+            break
+        if not candidate.obstacle:
+            return BPNet.name, f'the most accurate here, with weights {found} by {candidate}'
+        obstacles.append(f'{candidate.backend}: {candidate.obstacle.rstrip(".")}')
+    reasons = '; '.join(obstacles) or f'the parameter `engine.backend` is {backend!r}'
+    return _without_network(f'no GPU can run it ({reasons})')
+
+
+def _without_network(lacking: str) -> tuple[str, str]:
+    return Guided.name, f'the best without a network; BP-Net is not used because {lacking}'

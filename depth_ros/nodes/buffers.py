@@ -15,8 +15,9 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from depth_ros.errors import NodeError
-from depth_ros.frame import CameraView, DepthEstimate, Float32
-from depth_ros.geometry.cloud import CLOUD_FIELDS, cloud_shape, fill_cloud
+from depth_ros.frame import Float32
+from depth_ros.geometry.cloud import CLOUD_FIELDS, cloud_shape
+from depth_ros.pipeline.fusion import FusionResult
 
 _PIXELS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     '32FC1': (np.float32, ()),
@@ -95,11 +96,10 @@ class CloudBuffer:
             self._view = self._allocate(height, width)
         return self._view
 
-    def fill(self, result: DepthEstimate, view: CameraView, stride: int = 1) -> None:
-        """Write the cloud of an estimate: the buffer's fields must be `CLOUD_FIELDS`."""
-        height, width, _ = cloud_shape(view.intrinsics, stride)
-        cloud = self.view(height, width)
-        fill_cloud(cloud, result.depth_m, result.sigma_m, view.image, view.intrinsics, stride)
+    def fill(self, result: FusionResult, stride: int = 1) -> None:
+        """Write the cloud of a result: the buffer's fields must be `CLOUD_FIELDS`."""
+        height, width, _ = cloud_shape(result.view.intrinsics, stride)
+        result.fill_cloud(self.view(height, width), stride)
 
     def _allocate(self, height: int, width: int) -> Float32:
         self.msg.height, self.msg.width = height, width

@@ -22,8 +22,9 @@ from depth_ros.nodes.qos import AdaptiveSubscription
 from depth_ros.nodes.transforms import make_extrinsic
 from depth_ros.nodes.worker import LatestWorker
 from depth_ros.pipeline.config import PipelineConfig, flatten
-from depth_ros.pipeline.fusion import FusionPipeline, warm_up
+from depth_ros.pipeline.fusion import FusionPipeline, make_method, same_method, warm_up
 from depth_ros.pipeline.sync import Pair, PairSync
+from depth_ros.pipeline.upgrade import Upgrade
 
 NOBODY_LISTENS = 'nobody_listens'  # reason under which pairs that need no work are counted
 RECONFIGURED = 'reconfigured'  # images that waited for a sweep under the old settings
@@ -45,7 +46,8 @@ class CompletionNode(ManagedNode):
     """The completion as a lifecycle node.
 
     Callbacks only pair messages; one worker thread converts, completes and publishes the newest
-    pair. A method that is too slow drops frames (`busy`) and never queues them.
+    pair. A method that is too slow drops frames (`busy`) and never queues them. A method that
+    must be prepared first is prepared beside all this and then put in between two frames.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -63,8 +65,9 @@ class CompletionNode(ManagedNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the pipeline and the publishers; fails with a message if something is missing."""
         try:
-            warm_up(self._config)
             self._pipeline = FusionPipeline(self._config)
+            self._upgrade = Upgrade(self._pipeline)
+            warm_up(self._pipeline.method)
             self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
         except DepthRosError as error:
             self.get_logger().error(f'Cannot configure: {error}')
@@ -73,8 +76,8 @@ class CompletionNode(ManagedNode):
         self._outputs = DepthPublishers(self, self._node_config.depth_encoding)
         self._monitor = Monitor(self)
         self._info: CameraInfo | None = None
-        name, reason = self._pipeline.method_name, self._pipeline.method_reason
-        self.get_logger().info(f'Method {name}: {reason}.')
+        self._announced = ''
+        self._announce()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -106,7 +109,9 @@ class CompletionNode(ManagedNode):
         self._outputs.destroy()
         self._monitor.destroy()
         self._extrinsic.close()
-        del self._outputs, self._monitor, self._extrinsic, self._intake, self._pipeline
+        self._pipeline.close()
+        del self._outputs, self._monitor, self._extrinsic, self._intake
+        del self._upgrade, self._pipeline
         return TransitionCallbackReturn.SUCCESS
 
     def _subscribe(self, kind: type, topic: str, callback: Any) -> AdaptiveSubscription:
@@ -121,6 +126,7 @@ class CompletionNode(ManagedNode):
             subscription.destroy()
         if not self._worker.stop():
             self.get_logger().warning('The last frame is still being worked on.')
+        self._upgrade.close()
         self._monitor.dropped({'busy': self._worker.busy})
         self._fold_sync(DEACTIVATED)
         del self._sync, self._inputs
@@ -160,6 +166,8 @@ class CompletionNode(ManagedNode):
 
     def _reconfigure(self, config: PipelineConfig) -> None:
         """Take new settings; the worker applies them before its next frame."""
+        if not same_method(config, self._config):
+            make_method(config)  # what cannot be made is refused now, not at the next frame
         if config.sync != self._config.sync and self._worker is not None:
             self._fold_sync(RECONFIGURED)
             self._sync = PairSync(config.sync)
@@ -173,6 +181,7 @@ class CompletionNode(ManagedNode):
             {name: (self._inputs[name], timeouts_s[name]) for name in self._inputs},
             once=('camera_info',),
             method=(pipeline.method_name, pipeline.method_reason),
+            upgrade=self._upgrade.status,
             more_drops=self._sync.drops + Counter(busy=self._worker.busy),
         )
 
@@ -185,6 +194,8 @@ class CompletionNode(ManagedNode):
             self._pipeline.reconfigure(config)
         clouds = [cloud for _, cloud in job.sweeps]
         frame = self._intake.frame(received.msg, received.info or self._info, clouds)
+        self._upgrade.before(frame)
+        self._announce()
         converted_ns = time.monotonic_ns()
         result = self._pipeline.process(frame)
         completed_ns = time.monotonic_ns()
@@ -203,6 +214,18 @@ class CompletionNode(ManagedNode):
                 'receipt to publication': (done_ns - received.at_ns) / 1e6,
             }
         )
+
+    def _announce(self) -> None:
+        """Log the method in use whenever it, or the reason for it, is another than before."""
+        pipeline, failure = self._pipeline, self._upgrade.status.failure
+        text = f'Method {pipeline.method_name}: {failure or pipeline.method_reason}.'
+        if text == self._announced:
+            return
+        self._announced = text
+        if failure:
+            self.get_logger().warning(text)
+        else:  # rclpy wants one severity per line
+            self.get_logger().info(text)
 
     def _refuse(self, error: Exception) -> None:
         """Count a frame that could not be completed, and say why; the node lives on."""

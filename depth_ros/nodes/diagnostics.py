@@ -12,6 +12,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from depth_ros.pipeline.calibration import LiveAccuracy
+from depth_ros.pipeline.upgrade import UpgradeStatus
 
 # Levels of REP-107. A ROS `byte` is a bytes object of length 1 in Python; these compare in order.
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -117,6 +118,7 @@ class Snapshot:
         output_hz: frames published per second.
         method: depth method in use.
         method_reason: why this one.
+        upgrade: how far a better method is.
         drops: dropped messages by reason since the start.
         latency_ms: (p50, p95) by stage, see `LatencyMeter.percentiles_ms`.
         lidar_age_s: time between the newest image and the sweep in use, or None.
@@ -128,6 +130,7 @@ class Snapshot:
     output_hz: float
     method: str
     method_reason: str
+    upgrade: UpgradeStatus = field(default_factory=UpgradeStatus)
     drops: Mapping[str, int] = field(default_factory=dict)
     latency_ms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     lidar_age_s: float | None = None
@@ -164,13 +167,17 @@ def _output(snapshot: Snapshot) -> tuple[list[Finding], str, dict[str, str]]:
         'rate [Hz]': f'{snapshot.output_hz:.2f}',
         'method': snapshot.method,
         'method chosen because': snapshot.method_reason,
+        'preparing': snapshot.upgrade.step,
     }
     values |= {f'dropped {reason}': str(n) for reason, n in sorted(snapshot.drops.items())}
     for stage, (p50, p95) in snapshot.latency_ms.items():
         values[f'{stage} p50 [ms]'] = f'{p50:.2f}'
         values[f'{stage} p95 [ms]'] = f'{p95:.2f}'
-    found = [(WARN, snapshot.problem)] if snapshot.problem else []
-    return found, f'{snapshot.method} at {snapshot.output_hz:.1f} Hz', values
+    found = [(WARN, text) for text in (snapshot.problem, snapshot.upgrade.failure) if text]
+    all_well = f'{snapshot.method} at {snapshot.output_hz:.1f} Hz'
+    if snapshot.upgrade.step:
+        all_well += f', preparing {snapshot.upgrade.step}'
+    return found, all_well, values
 
 
 def _accuracy(snapshot: Snapshot) -> tuple[list[Finding], str, dict[str, str]]:

@@ -19,6 +19,7 @@ from depth_ros.nodes.diagnostics import (
 )
 from depth_ros.nodes.qos import AdaptiveSubscription, keep_last
 from depth_ros.pipeline.calibration import LiveAccuracy
+from depth_ros.pipeline.upgrade import UpgradeStatus
 
 
 class Monitor:
@@ -65,6 +66,7 @@ class Monitor:
         inputs: Mapping[str, tuple[AdaptiveSubscription, float]],
         once: Sequence[str],
         method: tuple[str, str],
+        upgrade: UpgradeStatus,
         more_drops: Mapping[str, int],
     ) -> None:
         """Publish the diagnostics.
@@ -73,6 +75,7 @@ class Monitor:
             inputs: subscription and the silence that is reported [s], by name.
             once: names of inputs of which one message is enough for good.
             method: the method in use, and why.
+            upgrade: how far a better one is.
             more_drops: drops that others count.
         """
         now_ns = time.monotonic_ns()
@@ -86,6 +89,7 @@ class Monitor:
             output_hz=self.output_rate.rate_hz(now_ns),
             method=method[0],
             method_reason=method[1],
+            upgrade=upgrade,
             drops=drops,
             latency_ms=self.latency.percentiles_ms(),
             lidar_age_s=self.lidar_age_s,

@@ -59,7 +59,7 @@ class DepthPublishers:
         if self._sigma.get_subscription_count():
             self._publish_image(self._sigma, sigma_m, header)
         if self._cloud.get_subscription_count():
-            self._cloud_buffer.fill(result.estimate, result.view, config.cloud_stride)
+            self._cloud_buffer.fill(result, config.cloud_stride)
             self._cloud_buffer.msg.header = header
             self._cloud.publish(self._cloud_buffer.msg)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from depth_ros.frame import DepthEstimate, Float32, Float64
+from depth_ros.geometry.device import DeviceEstimate, upload
 from depth_ros.geometry.projection import mean_spacing_px
 from depth_ros.pipeline.config import CalibrationConfig
 
@@ -24,6 +25,8 @@ BORROWED = 8000.0
 """A range bin borrows this many returns from all ranges, so that few of its own mean little."""
 PRIOR_RETURNS = 2.0
 """So many returns always speak for the raw sigma as it is, lest a handful decide alone."""
+SCALES_PER_M = 4
+"""Entries of the table of scales by depth."""
 LOG2_SCALES = np.arange(-8.0, 8.0, 0.125)
 """Lower edges of the histogram of scales."""
 RECENT_FRAMES = 20
@@ -155,6 +158,15 @@ class SigmaCalibrator:
         sigma_m = estimate.sigma_m * self._scale_at(estimate.depth_m)
         return DepthEstimate(estimate.depth_m, sigma_m, estimate.kind)
 
+    def apply_on(self, estimate: DeviceEstimate) -> DeviceEstimate:
+        """The same of an estimate on a device, where it gives the same numbers."""
+        if not self._counts.any():
+            return estimate
+        table = upload(self._scale_table(), str(estimate.depth_m.device))
+        last = float(len(table) - 1)
+        index = (estimate.depth_m * SCALES_PER_M).nan_to_num(nan=last).clamp(max=last).long()
+        return replace(estimate, sigma_m=estimate.sigma_m * table[index])
+
     def accuracy(self) -> LiveAccuracy | None:
         """Figures of the last frames, or None before the second frame with returns."""
         if not self._recent:
@@ -178,13 +190,16 @@ class SigmaCalibrator:
         return self._counts.sum(axis=0) + PRIOR_RETURNS * (LOG2_SCALES == 0.0)
 
     def _scale_at(self, depth_m: Float32) -> Float32:
-        """Scale for each depth, linear between the centres of the range bins."""
-        steps_per_m = 4
-        grid_m = np.arange(int(RANGE_CENTRES_M[-1]) * steps_per_m + 1) / steps_per_m
-        table = np.interp(grid_m, RANGE_CENTRES_M, self._scales).astype(np.float32)
+        """Scale for each depth."""
+        table = self._scale_table()
         # fmin sends NaN to the last entry; the product with a NaN sigma stays NaN.
-        index = np.fmin(depth_m * np.float32(steps_per_m), np.float32(grid_m.size - 1))
+        index = np.fmin(depth_m * np.float32(SCALES_PER_M), np.float32(table.size - 1))
         return table.take(index.astype(np.uint16))
+
+    def _scale_table(self) -> Float32:
+        """Scale for each depth in steps, linear between the centres of the range bins."""
+        grid_m = np.arange(int(RANGE_CENTRES_M[-1]) * SCALES_PER_M + 1) / SCALES_PER_M
+        return np.interp(grid_m, RANGE_CENTRES_M, self._scales).astype(np.float32)
 
 
 def _scale(counts: Float64) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
+from depth_ros.engines.base import BACKENDS, PRECISIONS
 from depth_ros.errors import ConfigError
 from depth_ros.methods.registry import METHODS
 
@@ -107,6 +108,36 @@ class GuidedConfig:
 
 
 @dataclass(frozen=True)
+class BPNetConfig:
+    """BP-Net / DMD3C."""
+
+    weights: str = option(
+        '',
+        'Weights: a name that `depth_ros models list` shows, or a file; empty = the first of '
+        'those names that is fetched.',
+    )
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What networks run on."""
+
+    backend: str = option(
+        'auto',
+        'Backend of networks; auto = the fastest that can run here.',
+        choices=('auto', *BACKENDS),
+    )
+    precision: str = option(
+        'auto',
+        'Precision of networks; auto = fp16 on a GPU, fp32 on a CPU. Depth stays fp32.',
+        choices=('auto', *PRECISIONS),
+    )
+    threads: int = option(
+        0, 'CPU threads of a network; 0 = all cores but one, at most 8.', minimum=0, maximum=256
+    )
+
+
+@dataclass(frozen=True)
 class CalibrationConfig:
     """Online calibration of sigma from held-out returns."""
 
@@ -173,6 +204,8 @@ class PipelineConfig:
     )
     projection: ProjectionConfig = field(default_factory=ProjectionConfig)
     guided: GuidedConfig = field(default_factory=GuidedConfig)
+    bpnet: BPNetConfig = field(default_factory=BPNetConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     output: OutputConfig = field(default_factory=OutputConfig)

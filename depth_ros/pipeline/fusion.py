@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from depth_ros.errors import PipelineError
 from depth_ros.frame import CameraView, DepthEstimate, Float32, Float64, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
+from depth_ros.geometry.cloud import fill_cloud
 from depth_ros.geometry.distortion import rectify_image
-from depth_ros.geometry.projection import (
-    project_lidar,
-    remove_occluded,
-    returns_in_view,
-    usable_returns,
-)
-from depth_ros.geometry.resize import resize_image, resize_sparse
-from depth_ros.methods.base import DepthMethod
+from depth_ros.geometry.resize import resize_image
+from depth_ros.methods.base import DepthMethod, Preparable
 from depth_ros.methods.registry import METHODS, choose
+from depth_ros.models.weights import locate
 from depth_ros.pipeline.calibration import LiveAccuracy, SigmaCalibrator
 from depth_ros.pipeline.config import OutputConfig, PipelineConfig
+from depth_ros.pipeline.stages import DeviceStages, HostStages, OnDevice, stages_of
+
+STAND_IN = 'guided'
+"""The method that completes until another one is ready."""
 
 
 class StageTimer:
@@ -49,6 +50,7 @@ class FusionResult:
         method: name of the method.
         timings_ms: time by stage: rectify, project, hold_out, complete, calibrate.
         accuracy: figures at held-out returns of the last frames, or None at the start.
+        on_device: view and calibrated estimate where the method works, if not on the host.
     """
 
     view: CameraView
@@ -56,6 +58,7 @@ class FusionResult:
     method: str
     timings_ms: dict[str, float]
     accuracy: LiveAccuracy | None
+    on_device: OnDevice | None = None
 
     def gated_depth_m(self, config: OutputConfig) -> Float32:
         """Depth (H, W) that is NaN wherever sigma exceeds the limits of `config`."""
@@ -65,6 +68,14 @@ class FusionResult:
             limit = np.minimum(limit, np.float32(config.max_sigma_m))
         return np.where(sigma_m <= limit, depth_m, np.float32(np.nan))
 
+    def fill_cloud(self, cloud: Float32, stride: int = 1) -> None:
+        """Write the cloud into `cloud`, of `geometry.cloud.cloud_shape`, from where it is."""
+        if self.on_device is not None:
+            self.on_device.fill_cloud(cloud, stride)
+            return
+        depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
+        fill_cloud(cloud, depth_m, sigma_m, self.view.image, self.view.intrinsics, stride)
+
 
 class FusionPipeline:
     """Camera and LiDAR to dense depth with calibrated sigma; the same live, offline and in tests.
@@ -72,64 +83,123 @@ class FusionPipeline:
     It remembers what it learnt of sigma between frames, so use one pipeline per camera.
 
     Attributes:
-        method_name: the method in use.
-        method_reason: why it was taken.
+        wanted: the method that the settings ask for; `use` may put another one in its place.
+        wanted_reason: why it is wanted.
+        method_reason: why the one in use was taken.
     """
 
     def __init__(self, config: PipelineConfig | None = None) -> None:
         self.config = config or PipelineConfig()
         self.calibrator = SigmaCalibrator(self.config.calibration)
-        self.method_name, self.method_reason = choose(self.config.method)
-        self._method = _create(self.method_name, self.config)
+        self.wanted, self.wanted_reason = make_method(self.config)
+        self._method, self.method_reason = self.wanted, self.wanted_reason
         _keep_freed_memory()
+
+    @property
+    def method(self) -> DepthMethod:
+        """The method in use."""
+        return self._method
+
+    @property
+    def method_name(self) -> str:
+        """Name of the method in use."""
+        return self._method.name
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether another method than the wanted one is in use."""
+        return self._method is not self.wanted
 
     def process(self, frame: Frame) -> FusionResult:
         """Complete one frame.
+
+        A network is made ready for the size of the frame first, which takes minutes where nothing
+        is in the cache; a node has an `Upgrade` do that beforehand.
 
         Raises:
             PipelineError: the frame has neither points nor sparse depth, or no return is left
                 in the image.
             MethodError: the method cannot complete what it was given.
         """
+        if isinstance(self._method, Preparable):
+            self._method.prepare(*self.view_size(frame))
         watch = StageTimer()
         view = self.observe(frame, watch)
         return self.complete(view, watch)
 
     def observe(self, frame: Frame, watch: StageTimer | None = None) -> CameraView:
         """The rectified view of a frame with its filtered sparse depth."""
-        watch = watch or StageTimer()
+        watch, stages = watch or StageTimer(), stages_of(self._method)
         camera, T_camera_lidar = self._effective_camera(frame)
         intrinsics = self._output_intrinsics(camera)
         image = rectify_image(frame.image, camera)
         image = resize_image(image, intrinsics.width, intrinsics.height)
         watch.stage('rectify')
-        sparse_m = self._sparse_depth(frame, camera, T_camera_lidar)
+        sparse_m = self._sparse_depth(stages, frame, camera, T_camera_lidar)
         if intrinsics != camera.rectified:
-            sparse_m = resize_sparse(sparse_m, intrinsics.width, intrinsics.height)
+            sparse_m = stages.resize_sparse(sparse_m, intrinsics.width, intrinsics.height)
+        view = stages.view(image, sparse_m, intrinsics, frame.stamp_ns)
         watch.stage('project')
-        return CameraView(image, sparse_m, intrinsics, frame.stamp_ns)
+        return view
 
     def complete(self, view: CameraView, watch: StageTimer | None = None) -> FusionResult:
         """Dense depth and calibrated sigma of a view."""
         watch = watch or StageTimer()
         seen_m, truth_m = self.calibrator.hold_out(view.sparse_m, view.stamp_ns)
         watch.stage('hold_out')
-        raw = self._method.estimate(replace(view, sparse_m=seen_m))
+        raw, on_device = stages_of(self._method).estimate(view, seen_m)
         watch.stage('complete')
         self.calibrator.update(raw, truth_m)
         estimate = self.calibrator.apply(raw)
+        if on_device is not None:
+            calibrated = self.calibrator.apply_on(on_device.estimate)
+            on_device = on_device._replace(estimate=calibrated)
         accuracy = self.calibrator.accuracy()
         watch.stage('calibrate')
-        return FusionResult(view, estimate, self.method_name, watch.timings_ms, accuracy)
+        name, timings_ms = self.method_name, watch.timings_ms
+        return FusionResult(view, estimate, name, timings_ms, accuracy, on_device)
+
+    def use(self, method: DepthMethod, reason: str) -> None:
+        """Complete by another method from the next frame on; the one before is closed.
+
+        What was learnt of sigma held for the raw sigma of that one, so learning starts anew.
+        """
+        if method is not self._method:
+            self.close()
+            self._method = method
+            self.calibrator = SigmaCalibrator(self.config.calibration)
+        self.method_reason = reason
+
+    def stand_in(self, reason: str) -> None:
+        """Complete by `guided`, which runs anywhere at once, until the wanted method is ready."""
+        self.use(self._method if self.stands_in else _create(STAND_IN, self.config), reason)
 
     def reconfigure(self, config: PipelineConfig) -> None:
-        """Take new settings; what was learnt of sigma stays unless the method changes."""
-        name, reason = choose(config.method)
-        if name != self.method_name or config.calibration != self.config.calibration:
+        """Take new settings; the method and what was learnt of sigma stay where they still hold.
+
+        Raises:
+            DepthRosError: the method cannot be made; the settings before stay in force.
+        """
+        if not same_method(config, self.config):
+            wanted, reason = make_method(config)
+            learnt, is_alike = self.calibrator, wanted.name == self.method_name
+            self.use(wanted, reason)
+            self.wanted, self.wanted_reason = wanted, reason
+            if is_alike:
+                self.calibrator = learnt
+        if config.calibration != self.config.calibration:
             self.calibrator = SigmaCalibrator(config.calibration)
         self.config = config
-        self.method_name, self.method_reason = name, reason
-        self._method = _create(name, config)
+
+    def view_size(self, frame: Frame) -> tuple[int, int]:
+        """(height, width) of the view of a frame."""
+        intrinsics = self._output_intrinsics(frame.camera)
+        return intrinsics.height, intrinsics.width
+
+    def close(self) -> None:
+        """Free what the method in use has opened."""
+        if isinstance(self._method, Preparable):
+            self._method.close()
 
     def _effective_camera(self, frame: Frame) -> tuple[Camera, Float64 | None]:
         """Camera and extrinsic of the image as it arrives: rectified already, or raw."""
@@ -148,8 +218,12 @@ class FusionPipeline:
         return full.resized(max(1, round(full.width * scale)), max(1, round(full.height * scale)))
 
     def _sparse_depth(
-        self, frame: Frame, camera: Camera, T_camera_lidar: Float64 | None
-    ) -> Float32:
+        self,
+        stages: HostStages | DeviceStages,
+        frame: Frame,
+        camera: Camera,
+        T_camera_lidar: Float64 | None,
+    ) -> Any:
         """Filtered sparse depth (H, W) of a frame in metres, 0 = none, at the camera's size.
 
         The filters work there, whatever the size of the output: at a smaller one the ground
@@ -157,13 +231,10 @@ class FusionPipeline:
         """
         config = self.config.projection
         if frame.points is not None and T_camera_lidar is not None:
-            box = (config.ego_box_min, config.ego_box_max)
-            ego_box = box if box[0] != box[1] else None
-            points = returns_in_view(frame.points, T_camera_lidar, camera.rectified)
-            usable = usable_returns(points, config.min_range_m, config.max_range_m, ego_box)
-            sparse_m = project_lidar(points[usable], T_camera_lidar, camera.rectified)
+            points = stages.upload(frame.points)
+            sparse_m = stages.project(points, T_camera_lidar, camera.rectified, config)
         elif frame.sparse_m is not None:
-            sparse_m = frame.sparse_m
+            sparse_m = stages.upload(frame.sparse_m)
         else:
             raise PipelineError('The frame has neither LiDAR points nor sparse depth.')
         if not sparse_m.any():
@@ -173,28 +244,47 @@ class FusionPipeline:
             )
         if config.occlusion_filter:
             margin, window_px = config.occlusion_margin, config.occlusion_window_px
-            sparse_m = remove_occluded(sparse_m, margin, window_px)
+            sparse_m = stages.remove_occluded(sparse_m, margin, window_px)
         return sparse_m
 
 
-def warm_up(config: PipelineConfig) -> None:
-    """Complete a made frame by the method of `config`, with a pipeline that is thrown away.
+def warm_up(method: DepthMethod, height: int = 64, width: int = 96) -> None:
+    """Complete a made frame of a size by a method, with a pipeline that is thrown away.
 
     First calls load code and start threads, which takes longer than a frame may.
     """
-    v, u = np.mgrid[0:64:4, 0:96:4]
-    sparse_m = np.zeros((64, 96), dtype=np.float32)
-    sparse_m[v, u] = 5.0
-    camera = Camera(Intrinsics(96, 64, 80.0, 80.0, 47.5, 31.5))
-    image = np.zeros((64, 96, 3), dtype=np.uint8)
-    FusionPipeline(PipelineConfig(method=config.method)).process(
-        Frame(image, camera, 0, sparse_m=sparse_m)
-    )
+    intrinsics = Intrinsics(width, height, width, width, (width - 1) / 2, (height - 1) / 2)
+    v, u = np.mgrid[0:height:4, 0:width:4].reshape(2, -1)
+    points = intrinsics.unproject(np.stack((u, v), axis=-1), np.full(u.size, 5.0))
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    pipeline = FusionPipeline(PipelineConfig(method=STAND_IN))
+    pipeline.use(method, 'warm-up')
+    pipeline.process(Frame(image, Camera(intrinsics), 0, points, np.eye(4)))
+
+
+def make_method(config: PipelineConfig) -> tuple[DepthMethod, str]:
+    """The method that the settings ask for, not prepared yet, and why it was taken.
+
+    Raises:
+        DepthRosError: it lacks something, such as weights, and the way out.
+    """
+    name, reason = choose(config.method, config.bpnet.weights, config.engine.backend)
+    return _create(name, config), reason
+
+
+def same_method(a: PipelineConfig, b: PipelineConfig) -> bool:
+    """Whether `make_method` makes the same of both."""
+    parts = ('method', 'guided', 'bpnet', 'engine')
+    return all(getattr(a, part) == getattr(b, part) for part in parts)
 
 
 def _create(name: str, config: PipelineConfig) -> DepthMethod:
     if name == 'guided':
-        return METHODS['guided'](extrapolate=config.guided.extrapolate)
+        return METHODS[name](extrapolate=config.guided.extrapolate)
+    if name == 'bpnet':
+        engine = config.engine
+        weights = locate(config.bpnet.weights)
+        return METHODS[name](weights, engine.backend, engine.precision, engine.threads)
     return METHODS[name]()
 
 

@@ -2,21 +2,106 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from depth_ros.engines.open import Candidate
+from depth_ros.methods import registry
+from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS, choose
 
 
+@pytest.fixture
+def weights(tmp_path):
+    """A file that may be weights."""
+    path = tmp_path / 'mine.pth'
+    path.touch()
+    return str(path)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """`machine(*candidates)` makes them what can run networks here."""
+
+    def make(*candidates):
+        def listed(backend='auto'):
+            return (one for one in candidates if backend in ('auto', one.backend))
+
+        monkeypatch.setattr(registry, 'candidates', listed)
+
+    return make
+
+
+TENSORRT = Candidate('tensorrt', 'cuda:0', '')
+NO_TENSORRT = Candidate('tensorrt', 'cuda:0', 'TensorRT is not installed.')
+TORCH_ON_GPU = Candidate('torch', 'cuda:0', '')
+NO_GPU = Candidate('torch', 'cuda:0', 'PyTorch finds no CUDA device.')
+ON_CPU = Candidate('onnxruntime', 'cpu', '')
+
+
 @pytest.mark.parametrize('name', METHODS)
-def test_methods_carry_the_name_they_are_known_by(name):
-    assert METHODS[name]().name == name
+def test_methods_carry_the_name_they_are_known_by(name, weights):
+    method = METHODS[name](Path(weights)) if name == 'bpnet' else METHODS[name]()
+    assert method.name == name
+    assert isinstance(method, Preparable) == (name == 'bpnet')
 
 
-def test_auto_takes_the_best_that_runs_on_any_machine_and_says_why():
+def test_auto_without_weights_is_guided_and_names_the_command_that_fetches_them(
+    monkeypatch, tmp_path, machine
+):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
+    machine(TENSORRT)
     name, reason = choose('auto')
     assert name == 'guided'
-    assert 'needs neither weights nor a GPU' in reason
+    assert 'no weights are fetched (`depth_ros models fetch' in reason
+    name, reason = choose('auto', 'no/such/file')
+    assert name == 'guided'
+    assert "'no/such/file' are not here" in reason
+
+
+def test_auto_without_a_gpu_is_guided_and_says_what_each_backend_lacks(weights, machine):
+    machine(NO_TENSORRT, NO_GPU, ON_CPU)
+    name, reason = choose('auto', weights)
+    assert name == 'guided'
+    assert reason.endswith(
+        'because no GPU can run it (tensorrt: TensorRT is not installed; '
+        'torch: PyTorch finds no CUDA device)'
+    )
+
+
+def test_auto_with_weights_and_a_gpu_is_the_network_and_says_on_what(weights, machine):
+    machine(TENSORRT, TORCH_ON_GPU, ON_CPU)
+    name, reason = choose('auto', weights)
+    assert name == 'bpnet'
+    assert reason.endswith('with weights mine by tensorrt on cuda:0')
+    machine(NO_TENSORRT, TORCH_ON_GPU, ON_CPU)
+    assert choose('auto', weights)[1].endswith('by torch on cuda:0')
+
+
+def test_auto_keeps_to_the_backend_that_was_asked_for(weights, machine):
+    machine(TENSORRT, TORCH_ON_GPU, ON_CPU)
+    name, reason = choose('auto', weights, 'onnxruntime')
+    assert name == 'guided'
+    assert "`engine.backend` is 'onnxruntime'" in reason
 
 
 def test_a_named_method_is_taken_as_named():
     assert choose('ip_basic') == ('ip_basic', 'chosen by the parameter `method`')
+
+
+def test_auto_imports_no_library_of_networks_where_there_are_no_weights(tmp_path):
+    """It takes seconds, and each node and command would pay for it."""
+    code = (
+        'import sys\n'
+        'from depth_ros.pipeline.fusion import FusionPipeline\n'
+        'assert FusionPipeline().method_name == "guided"\n'
+        'print({"torch", "onnx", "onnxruntime", "openvino", "tensorrt"} & set(sys.modules))'
+    )
+    environment = {'DEPTH_ROS_CACHE': str(tmp_path), 'PYTHONPATH': ':'.join(sys.path)}
+    answer = subprocess.run(
+        [sys.executable, '-c', code], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert answer.stdout == 'set()\n', answer.stderr

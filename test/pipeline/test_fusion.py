@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from depth_ros.datasets.folder import open_folder
-from depth_ros.errors import MethodError, PipelineError
+from depth_ros.errors import MethodError, ModelError, PipelineError
 from depth_ros.frame import DepthEstimate, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.distortion import rectify_image
 from depth_ros.geometry.projection import project_lidar
 from depth_ros.geometry.transforms import from_translation_quat
+from depth_ros.methods.ip_basic import IpBasic
 from depth_ros.pipeline.config import OutputConfig, PipelineConfig, replaced
-from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.fusion import FusionPipeline, warm_up
 
 PINHOLE = Intrinsics(320, 200, fx=180.0, fy=180.0, cx=158.0, cy=96.0)
 LENS = Camera(PINHOLE, 'plumb_bob', (-0.25, 0.08, 0.001, -0.001, 0.0))
@@ -246,6 +247,62 @@ def test_new_settings_keep_what_was_learnt_unless_it_no_longer_holds():
     fusion.reconfigure(replaced(fusion.config, {'method': 'ip_basic'}))
     assert fusion.calibrator is not learnt
     assert fusion.process(frame()).method == 'ip_basic'
+
+
+def test_the_method_stays_the_same_object_unless_its_own_settings_change():
+    """A network that is open must not be opened anew because the cloud gets thinner."""
+    fusion = pipeline()
+    method = fusion.method
+    fusion.reconfigure(replaced(fusion.config, {'output.scale': 0.5, 'sync.sweeps': 2}))
+    assert fusion.method is fusion.wanted is method
+    fusion.reconfigure(replaced(fusion.config, {'guided.extrapolate': True}))
+    assert fusion.method is not method
+    assert fusion.method is fusion.wanted
+
+
+def test_another_method_in_use_starts_to_learn_sigma_anew():
+    fusion = pipeline()
+    fusion.process(frame())
+    learnt, wanted = fusion.calibrator, fusion.method
+    fusion.use(wanted, 'it is the same')
+    assert fusion.calibrator is learnt
+    assert fusion.method_reason == 'it is the same'
+    fusion.use(IpBasic(), 'to try it')
+    assert (fusion.method_name, fusion.stands_in) == ('ip_basic', True)
+    assert fusion.calibrator is not learnt
+    assert fusion.process(frame()).method == 'ip_basic'
+    assert fusion.wanted is wanted
+
+
+def test_a_missing_file_of_weights_is_refused_and_the_settings_before_hold():
+    fusion = pipeline()
+    lost = replaced(fusion.config, {'method': 'bpnet', 'bpnet.weights': 'no/such/file'})
+    with pytest.raises(ModelError, match='no/such/file'):
+        FusionPipeline(lost)
+    with pytest.raises(ModelError, match='no/such/file'):
+        fusion.reconfigure(lost)
+    assert fusion.config.method == 'auto'
+    check_depth(fusion.process(frame()).estimate, true_depth_m(PINHOLE))
+
+
+def test_the_size_of_a_view_is_known_before_it_is_made():
+    for settings in ({}, {'output.scale': 0.3}, {'image_is_rectified': True}):
+        fusion = pipeline(**settings)
+        assert fusion.view_size(frame()) == fusion.observe(frame()).sparse_m.shape
+
+
+@pytest.mark.parametrize('size', [(64, 96), (375, 1242), (33, 35)])
+def test_a_warm_up_completes_one_frame_of_the_size_asked_for(size):
+    seen = []
+
+    class Recording(IpBasic):
+        def estimate(self, view):
+            seen.append(view.sparse_m.shape)
+            return super().estimate(view)
+
+    warm_up(Recording(), *size)
+    assert seen == [size]
+    warm_up(pipeline().method, *size)
 
 
 @pytest.mark.parametrize(

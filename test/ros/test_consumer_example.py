@@ -20,6 +20,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, ns_to_stamp
+from depth_ros.pipeline.fusion import FusionResult
 
 CONSUMER = Path(__file__).resolve().parents[2] / 'examples' / 'consumer.py'
 PINHOLE = Intrinsics(60, 40, fx=50.0, fy=50.0, cx=29.5, cy=19.5)
@@ -50,7 +51,7 @@ def test_prints_the_nearest_obstacle_and_ends_cleanly(ros, consumer, wait_until)
     image, sigma, cloud = ImageBuffer(), ImageBuffer(), CloudBuffer()
     image.fill_depth(depth_m)
     sigma.fill_depth(sigma_m)
-    cloud.fill(DepthEstimate(depth_m, sigma_m), black)
+    cloud.fill(FusionResult(black, DepthEstimate(depth_m, sigma_m), 'made', {}, None))
 
     node = ros.node('publisher')
     messages = {

@@ -24,6 +24,7 @@ from depth_ros.nodes.convert import (
     ns_to_stamp,
     stamp_to_ns,
 )
+from depth_ros.pipeline.fusion import FusionResult
 
 CODES = {PointField.FLOAT32: 'f', PointField.FLOAT64: 'd'}
 POINTS = [
@@ -185,7 +186,7 @@ def estimate_and_view(height, width):
 def test_cloud_reads_right_by_its_own_header(stride):
     estimate, view = estimate_and_view(height=3, width=5)
     buffer = CloudBuffer()
-    buffer.fill(estimate, view, stride)
+    buffer.fill(FusionResult(view, estimate, 'made', {}, None), stride)
     msg = buffer.msg
     height, width = {1: (3, 5), 2: (2, 3)}[stride]
     assert (msg.height, msg.width) == (height, width)

@@ -24,6 +24,7 @@ from depth_ros.nodes.convert import (
     compressed_to_rgb,
     image_to_rgb,
 )
+from depth_ros.pipeline.fusion import FusionResult
 
 RNG = np.random.default_rng(7)
 # cv_bridge converts none of these; the array it passes through is what cv2 users take as BGR.
@@ -128,7 +129,7 @@ def test_published_cloud_reads_through_sensor_msgs_py(point_cloud2, height, widt
     sigma_m = RNG.uniform(size=(height, width)).astype(np.float32)
     buffer = CloudBuffer()
     view = CameraView(image, np.zeros_like(depth_m), pinhole)
-    buffer.fill(DepthEstimate(depth_m, sigma_m), view)
+    buffer.fill(FusionResult(view, DepthEstimate(depth_m, sigma_m), 'made', {}, None))
 
     read = point_cloud2.read_points(buffer.msg)
     xyz = np.stack([read[axis] for axis in 'xyz'], -1).reshape(height, width, 3)

@@ -19,6 +19,7 @@ from depth_ros.nodes.diagnostics import (
     diagnostic_array,
 )
 from depth_ros.pipeline.calibration import LiveAccuracy
+from depth_ros.pipeline.upgrade import UpgradeStatus
 
 S = 1_000_000_000
 IMAGE = TopicHealth('/image', received=7, rate_hz=10.0, silent_s=0.1, timeout_s=1.0)
@@ -107,6 +108,23 @@ def test_refused_message_and_alarm_warn() -> None:
     assert report['output'].level == report['accuracy'].level == DiagnosticStatus.WARN
     assert report['output'].message == 'Unknown encoding'
     assert report['accuracy'].message == 'only 30% lie within 1 sigma'
+
+
+def test_a_method_that_is_being_prepared_is_told_and_is_no_fault() -> None:
+    step = 'bpnet 384x1248: building plan 43 %'
+    status = statuses(replace(WELL, upgrade=UpgradeStatus(step=step)))['output']
+    assert status.level == DiagnosticStatus.OK
+    assert status.message == f'guided at 9.5 Hz, preparing {step}'
+    assert ('preparing', step) in [(v.key, v.value) for v in status.values]
+
+
+def test_a_method_that_could_not_be_prepared_warns_beside_what_else_is_wrong() -> None:
+    failure = 'bpnet 384x1248 could not be prepared: out of memory'
+    failed = replace(WELL, problem='Unknown encoding', upgrade=UpgradeStatus(failure=failure))
+    status = statuses(failed)['output']
+    assert status.level == DiagnosticStatus.WARN
+    assert status.message == f'Unknown encoding; {failure}'
+    assert ('preparing', '') in [(v.key, v.value) for v in status.values]
 
 
 def test_lidar_age_and_missing_accuracy() -> None:

@@ -1,0 +1,147 @@
+"""Learned completion by BP-Net or DMD3C, on the best engine that runs here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from depth_ros.engines.base import Engine, NetworkRequest
+from depth_ros.engines.open import candidates, open_engine, resolve_precision
+from depth_ros.errors import MethodError, ModelError
+from depth_ros.frame import CameraView, DepthEstimate
+from depth_ros.geometry.device import DeviceEstimate, DeviceView
+from depth_ros.models import bpnet
+from depth_ros.models.registry import KITTI
+from depth_ros.models.weights import network_card
+
+
+class BPNet:
+    """BP-Net at the size of the view, padded to a multiple of 32.
+
+    Args:
+        weights: file of its parameters; those fetched know their scale of depth and their
+            normalisation, others are taken for weights of KITTI.
+        backend: one of `depth_ros.engines.base.BACKENDS`, or `auto`.
+        precision: `fp32`, `fp16` or `auto`.
+        threads: of a CPU backend; 0 = chosen.
+    """
+
+    name = 'bpnet'
+
+    def __init__(
+        self, weights: Path, backend: str = 'auto', precision: str = 'auto', threads: int = 0
+    ) -> None:
+        card = network_card(weights)
+        self._depth_scale = card.depth_scale if card else 1.0
+        self._normalisation = np.array(card.normalisation if card else KITTI, dtype=np.float32)
+        self._weights, self._threads = weights, threads
+        self._backend, self._precision = backend, precision
+        self._engine: Engine | None = None
+        self._size = (0, 0)
+
+    @property
+    def device(self) -> str | None:
+        """Torch device of the engine in use; None = it works on the host."""
+        if self._engine is None or self._engine.device == 'cpu':
+            return None
+        return self._engine.device
+
+    def prepare(
+        self, height: int, width: int, may_build: bool = True, may_skip: bool = False
+    ) -> None:
+        """Open the engine for views (height, width); see `Preparable`."""
+        self._opened(height, width, may_build, may_skip)
+
+    def build_arguments(self, height: int, width: int) -> list[str] | None:
+        """Arguments of `depth_ros` that make the plan or the ONNX file; see `Preparable`."""
+        best = next((c for c in candidates(self._backend) if not c.obstacle), None)
+        if best is None or best.backend == 'torch':
+            return None
+        request = self._requested(height, width)
+        command = ['build', '--progress-json'] if best.backend == 'tensorrt' else ['export']
+        size = f'{request.height}x{request.width}'
+        return [*command, str(self._weights), '--size', size, '--precision', request.precision]
+
+    def describe(self) -> str:
+        """What it runs on."""
+        if self._engine is None:
+            return 'nothing yet'
+        return f'{self._engine.backend} {self._engine.precision} on {self._engine.device}'
+
+    def close(self) -> None:
+        """Free the engine."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = None
+
+    def estimate(self, view: CameraView) -> DepthEstimate:
+        """Complete a view.
+
+        Raises:
+            MethodError: there is no return in it.
+            DepthRosError: the engine cannot be opened.
+        """
+        height, width = view.sparse_m.shape
+        engine = self._opened(height, width)
+        image, sparse_m = bpnet.padded(view.image, view.sparse_m * np.float32(self._depth_scale))
+        K = view.intrinsics.matrix
+        try:
+            inputs = bpnet.graph_inputs(image, sparse_m, K, self._normalisation)
+        except ModelError as error:
+            raise MethodError(str(error)) from error
+        outputs = engine.infer(inputs)
+        maps = (outputs[name][0, 0, :height, :width] for name in bpnet.OUTPUTS)
+        depth_m, sigma_m = (values / np.float32(self._depth_scale) for values in maps)
+        unknown = ~(depth_m > 0)  # a network may say anything; behind the camera is nothing
+        depth_m[unknown] = sigma_m[unknown] = np.nan
+        return DepthEstimate(depth_m, sigma_m)
+
+    def estimate_on(self, view: DeviceView) -> DeviceEstimate:
+        """Complete a view that is on `device`, there; see `DeviceMethod`.
+
+        Raises:
+            MethodError: there is no return in it.
+            DepthRosError: the engine cannot be opened.
+        """
+        from depth_ros.models.bpnet import device_inputs
+
+        height, width = view.sparse_m.shape
+        engine = self._opened(height, width)
+        sparse_m = view.sparse_m * self._depth_scale
+        K = view.intrinsics.matrix
+        try:
+            inputs = device_inputs.graph_inputs(view.image, sparse_m, K, self._normalisation)
+        except ModelError as error:
+            raise MethodError(str(error)) from error
+        outputs = engine.infer(inputs)
+        maps = (outputs[name][0, 0, :height, :width] for name in bpnet.OUTPUTS)
+        depth_m, sigma_m = (values / self._depth_scale for values in maps)
+        unknown = ~(depth_m > 0)
+        return DeviceEstimate(
+            depth_m.masked_fill(unknown, float('nan')), sigma_m.masked_fill(unknown, float('nan'))
+        )
+
+    def _opened(
+        self, height: int, width: int, may_build: bool = True, may_skip: bool = False
+    ) -> Engine:
+        """The engine for views (height, width)."""
+        size = _padded_size(height, width)
+        if self._engine is None or size != self._size:
+            self.close()
+            request = self._requested(height, width)
+            self._engine = open_engine(
+                request, self._backend, self._threads, may_build=may_build, may_skip=may_skip
+            )
+            self._size = size
+        return self._engine
+
+    def _requested(self, height: int, width: int) -> NetworkRequest:
+        """The network for views (height, width)."""
+        precision = resolve_precision(self._precision, self._backend)
+        return NetworkRequest('bpnet', self._weights, *_padded_size(height, width), precision)
+
+
+def _padded_size(height: int, width: int) -> tuple[int, int]:
+    stride = bpnet.STRIDE
+    return -(-height // stride) * stride, -(-width // stride) * stride

@@ -1,0 +1,163 @@
+"""The steps around a method, on the host or on the method's own device.
+
+Both do the same, so that `FusionPipeline` reads as if there were one. On a device a frame crosses
+over once: image and points go up; sparse depth comes down, for the host to choose what it holds
+out, and the places of that go up; depth and sigma come down. The steps are queued and the host
+waits only for what it asks down, so the time of a stage counts what runs on the device where that
+stage ends with a download, as those of projection and completion do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from depth_ros.frame import CameraView, DepthEstimate, Float32, Float64, UInt8
+from depth_ros.geometry import device as twins
+from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.device import DeviceEstimate, DeviceView
+from depth_ros.geometry.projection import (
+    project_lidar,
+    remove_occluded,
+    returns_in_view,
+    usable_returns,
+)
+from depth_ros.geometry.resize import resize_sparse
+from depth_ros.methods.base import DepthMethod, DeviceMethod
+from depth_ros.pipeline.config import ProjectionConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class OnDevice(NamedTuple):
+    """What a device still has of a completed frame."""
+
+    view: DeviceView
+    estimate: DeviceEstimate
+
+    def fill_cloud(self, cloud: Float32, stride: int = 1) -> None:
+        """Write the cloud into memory of the host."""
+        image, intrinsics = self.view.image, self.view.intrinsics
+        depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
+        twins.fill_cloud(cloud, depth_m, sigma_m, image, intrinsics, stride)
+
+
+@dataclass(frozen=True)
+class UploadedView(CameraView):
+    """A view that a device has, too; a copy made by `dataclasses.replace` forgets that."""
+
+    on_device: DeviceView | None = field(default=None, init=False, repr=False, compare=False)
+
+
+class HostStages:
+    """In NumPy, for any method."""
+
+    def __init__(self, method: DepthMethod) -> None:
+        self._method = method
+
+    def upload(self, array: npt.NDArray[Any]) -> Any:
+        """The array as the other steps take it."""
+        return array
+
+    def project(
+        self,
+        points: npt.NDArray[np.floating],
+        T_camera_lidar: Float64,
+        intrinsics: Intrinsics,
+        config: ProjectionConfig,
+    ) -> Float32:
+        """Sparse depth (H, W) of the usable returns among points (N, 3)."""
+        points = returns_in_view(points, T_camera_lidar, intrinsics)
+        usable = usable_returns(points, *_limits(config))
+        return project_lidar(points[usable], T_camera_lidar, intrinsics)
+
+    remove_occluded = staticmethod(remove_occluded)
+    resize_sparse = staticmethod(resize_sparse)
+
+    def view(
+        self, image: UInt8, sparse_m: Float32, intrinsics: Intrinsics, stamp_ns: int
+    ) -> CameraView:
+        """The view of a rectified image and its sparse depth."""
+        return CameraView(image, sparse_m, intrinsics, stamp_ns)
+
+    def estimate(self, view: CameraView, seen_m: Float32) -> tuple[DepthEstimate, OnDevice | None]:
+        """The raw estimate of a view from a part of its sparse depth, and what a device has."""
+        return self._method.estimate(replace(view, sparse_m=seen_m)), None
+
+
+class DeviceStages:
+    """In tensors on the device of a method."""
+
+    def __init__(self, method: DeviceMethod, device: str) -> None:
+        self._method, self._device = method, device
+
+    def upload(self, array: npt.NDArray[Any]) -> Tensor:
+        """The array on the device."""
+        return twins.upload(array, self._device)
+
+    def project(
+        self,
+        points: Tensor,
+        T_camera_lidar: Float64,
+        intrinsics: Intrinsics,
+        config: ProjectionConfig,
+    ) -> Tensor:
+        """Sparse depth (H, W) of the usable returns among points (N, 3)."""
+        usable = twins.usable_returns(points, *_limits(config))
+        # NaN are in no view. To take them out, the host would have to wait for their number.
+        points = points.masked_fill(~usable[:, None], math.nan)
+        return twins.project_lidar(points, T_camera_lidar, intrinsics)
+
+    remove_occluded = staticmethod(twins.remove_occluded)
+    resize_sparse = staticmethod(twins.resize_sparse)
+
+    def view(
+        self, image: UInt8, sparse_m: Tensor, intrinsics: Intrinsics, stamp_ns: int
+    ) -> UploadedView:
+        """The view of a rectified image and its sparse depth, here and on the device."""
+        on_device = DeviceView(self.upload(image), sparse_m, intrinsics, stamp_ns)
+        view = UploadedView(image, twins.download(sparse_m), intrinsics, stamp_ns)
+        object.__setattr__(view, 'on_device', on_device)
+        return view
+
+    def estimate(self, view: CameraView, seen_m: Float32) -> tuple[DepthEstimate, OnDevice]:
+        """The raw estimate of a view from a part of its sparse depth, and what the device has."""
+        import torch
+
+        seen = self._seen(view, seen_m)
+        raw = self._method.estimate_on(seen)
+        # In fresh memory, since the next frame may reuse that of the method's tensors.
+        both = torch.stack((raw.depth_m, raw.sigma_m))
+        depth_m, sigma_m = twins.download(both)
+        estimate = DepthEstimate(depth_m, sigma_m, raw.kind)
+        return estimate, OnDevice(seen, DeviceEstimate(both[0], both[1], raw.kind))
+
+    def _seen(self, view: CameraView, seen_m: Float32) -> DeviceView:
+        """The view on the device without the returns that `seen_m` lacks."""
+        if not isinstance(view, UploadedView) or view.on_device is None:
+            image, sparse_m = self.upload(view.image), self.upload(seen_m)
+            return DeviceView(image, sparse_m, view.intrinsics, view.stamp_ns)
+        lost = self.upload(np.flatnonzero(view.sparse_m != seen_m))
+        sparse_m = view.on_device.sparse_m
+        sparse_m = sparse_m.view(-1).index_fill(0, lost, 0.0).view_as(sparse_m)
+        return replace(view.on_device, sparse_m=sparse_m)
+
+
+def stages_of(method: DepthMethod) -> HostStages | DeviceStages:
+    """The steps where a method works."""
+    if isinstance(method, DeviceMethod) and method.device is not None:
+        return DeviceStages(method, method.device)
+    return HostStages(method)
+
+
+def _limits(
+    config: ProjectionConfig,
+) -> tuple[float, float, tuple[tuple[float, ...], tuple[float, ...]] | None]:
+    """Nearest and farthest range [m] of usable returns, and the robot's box if there is one."""
+    box = (config.ego_box_min, config.ego_box_max)
+    return config.min_range_m, config.max_range_m, box if box[0] != box[1] else None
