@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             importlib.import_module(module).add_arguments(command)
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format='%(levelname)s: %(message)s')
+    logging.getLogger('depth_ros').setLevel(logging.INFO)  # why it takes minutes
     try:
         return int(importlib.import_module(COMMANDS[args.command].module).main(args))
     except KeyboardInterrupt:

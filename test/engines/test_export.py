@@ -129,6 +129,7 @@ def test_exporter_is_quiet(
     tiny: NetworkRequest, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     logging.getLogger().addHandler(handler := logging.StreamHandler())
+    handler.setLevel(logging.WARNING)  # what we say ourselves is less
     with warnings.catch_warnings(record=True) as caught:
         export(tiny, tmp_path)
     logging.getLogger().removeHandler(handler)
