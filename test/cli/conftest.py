@@ -1,13 +1,21 @@
-"""A folder small enough to run commands on."""
+"""A folder small enough to run commands on, and machines as the doctor may find them."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+
+from depth_ros.models import registry
+from depth_ros.nodes import dds
 
 WIDTH, HEIGHT, F_PX = 192, 128, 160.0
 CX, CY = 95.5, 63.5
@@ -41,3 +49,50 @@ def wall(tmp_path: Path) -> Path:
     }
     (folder / 'calib.json').write_text(json.dumps(calib))
     return folder
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """`modules[name] = False` hides a module from the doctor, True pretends that it is there."""
+    there: dict[str, bool] = {}
+    find_spec = importlib.util.find_spec
+
+    def pretended(name: str, package: str | None = None) -> Any:
+        if name in there:
+            return SimpleNamespace(name=name) if there[name] else None
+        return find_spec(name, package)
+
+    monkeypatch.setattr(importlib.util, 'find_spec', pretended)
+    return there
+
+
+@pytest.fixture
+def bare_ros(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No ROS settings but a domain of our own on loopback."""
+    for name in (*dds.PROFILE_VARIABLES, 'RMW_IMPLEMENTATION', 'ROS_DISTRO'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % 101))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of networks that is not made yet."""
+    folder = tmp_path / 'cache'
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(folder))
+    return folder
+
+
+@pytest.fixture(scope='module')  # the cache must not outlast it
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Weights of a tiny network, known as the family `tiny`; the cache is a folder of tests."""
+    torch = pytest.importorskip('torch')
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp('cache')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.FAMILIES, 'tiny', 'tiny_family')
+        patch.setenv('DEPTH_ROS_CACHE', str(folder))
+        torch.manual_seed(0)
+        path = folder / 'tiny.pth'
+        torch.save({'net': registry.family('tiny').build().state_dict()}, path)
+        yield str(path)

@@ -23,6 +23,7 @@ pytest.importorskip('onnxruntime')
 
 import onnx
 
+from depth_ros.engines.export import OPSET
 from depth_ros.engines.exported import Exported
 from depth_ros.files import sha256_of
 
@@ -63,6 +64,37 @@ def test_the_tiny_network_parses_and_builds(tiny_fp32: Exported, tiny_fp16: Expo
 def test_bpnet_parses_and_builds(bpnet_fp32: Exported, bpnet_fp16: Exported) -> None:
     for result, precision in zip(built(bpnet_fp32, bpnet_fp16), ('fp32', 'fp16'), strict=True):
         check(result, precision)
+
+
+def test_offsets_to_neighbours_build_at_the_size_of_an_image(tmp_path: Path) -> None:
+    """What `//` and `%` of a large constant were not: the builder gave up on those."""
+    import torch
+
+    from depth_ros.models.bpnet import stage
+
+    class Offsets(torch.nn.Module):
+        def forward(self, index: Any, like: Any) -> Any:
+            return stage._offset(index, 1216, like) + like
+
+    index = np.zeros((1, 4, 352 * 1216), np.int32)
+    like = np.zeros((1, 1, 1, 1), np.float32)
+    path = tmp_path / 'offsets.onnx'
+    torch.onnx.export(
+        Offsets(),
+        (torch.from_numpy(index), torch.from_numpy(like)),
+        path,
+        input_names=['index', 'like'],
+        output_names=['offset'],
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    network = Exported(path, sha256_of(path), '', 'offsets', 352, 1216, 'fp32', OPSET)
+    network.write_sidecars({'index': index, 'like': like}, {'offset': index})
+    [result] = built(network)
+    assert result.get('error') is None
+    assert result['bytes'] > 1000
 
 
 def test_a_node_that_it_does_not_take_is_named(tmp_path: Path) -> None:

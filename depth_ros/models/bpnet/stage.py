@@ -148,10 +148,12 @@ def gathered(maps: Tensor, index: Tensor) -> Tensor:
 
 def _offset(index: Tensor, width: int, like: Tensor) -> Tensor:
     """(B, 2, 4, N) step from each pixel to its neighbours, x then y."""
-    pixel = torch.arange(index.shape[-1], dtype=index.dtype, device=index.device)
-    dy = index // width - pixel // width
-    dx = index % width - pixel % width
-    return torch.stack((dx, dy), dim=1).to(like.dtype)
+    at = index.unflatten(2, (-1, width))
+    # Rows and columns as they are: TensorRT cannot fold `//` and `%` of a large constant.
+    v = torch.arange(at.shape[2], dtype=index.dtype, device=index.device).unsqueeze(1)
+    u = torch.arange(width, dtype=index.dtype, device=index.device)
+    dx, dy = at % width - u, at // width - v
+    return torch.stack((dx, dy), dim=1).flatten(3).to(like.dtype)
 
 
 class KernelHead(nn.Module):
