@@ -13,7 +13,7 @@ from depth_ros.errors import ModelError
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.models.fetch import fetch
 from depth_ros.models.registry import MODELS, ModelCard, card
-from depth_ros.models.weights import is_fetched, verify, weights_path
+from depth_ros.models.weights import Record, is_fetched, verify, weights_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,15 +58,36 @@ def main(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     cards = MODELS.values()
+    records = {known.name: _record(known.name) for known in cards}
     if args.json:
-        rows = [{**dataclasses.asdict(c), 'fetched': is_fetched(c.name)} for c in cards]
-        print(json_text(rows))
+        print(json_text([_entry(known, records[known.name]) for known in cards]))
         return 0
     print(table([_row(known) for known in cards]))
     for known in cards:
+        record = records[known.name]
         print(f'\n{known.name}')
         _describe(known)
+        print(f'  file        {known.file_name}')
+        print(f'  SHA-256     {_sha256(known, record) or "not published; recorded when fetched"}')
     return 0
+
+
+def _record(name: str) -> Record | None:
+    """What was written down when weights were fetched; None if nothing, or nothing legible."""
+    try:
+        return Record.read(weights_path(name)) if is_fetched(name) else None
+    except ModelError:
+        return None
+
+
+def _entry(known: ModelCard, record: Record | None) -> dict[str, Any]:
+    here = {'fetched': is_fetched(known.name), 'sha256': _sha256(known, record)}
+    return {**dataclasses.asdict(known), **here}
+
+
+def _sha256(known: ModelCard, record: Record | None) -> str | None:
+    """SHA-256 of the file as its authors offer it."""
+    return known.sha256 or (record.source_sha256 if record else None)
 
 
 def _row(known: ModelCard) -> dict[str, Any]:

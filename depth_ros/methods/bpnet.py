@@ -53,6 +53,10 @@ class BPNet:
         """Open the engine for views (height, width); see `Preparable`."""
         self._opened(height, width, may_build, may_skip)
 
+    def fits(self, height: int, width: int) -> bool:
+        """Whether the engine is open for views (height, width)."""
+        return self._engine is not None and self._size == bpnet.padded_size(height, width)
+
     def build_arguments(self, height: int, width: int) -> list[str] | None:
         """Arguments of `depth_ros` that make the plan or the ONNX file; see `Preparable`."""
         best = next((c for c in candidates(self._backend) if not c.obstacle), None)
@@ -71,9 +75,9 @@ class BPNet:
 
     def close(self) -> None:
         """Free the engine."""
-        if self._engine is not None:
-            self._engine.close()
-        self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
 
     def estimate(self, view: CameraView) -> DepthEstimate:
         """Complete a view.
@@ -93,7 +97,8 @@ class BPNet:
         outputs = engine.infer(inputs)
         maps = (outputs[name][0, 0, :height, :width] for name in bpnet.OUTPUTS)
         depth_m, sigma_m = (values / np.float32(self._depth_scale) for values in maps)
-        unknown = ~(depth_m > 0)  # a network may say anything; behind the camera is nothing
+        # A network may say anything, but nothing is behind the camera or without end.
+        unknown = ~((depth_m > 0) & np.isfinite(depth_m) & np.isfinite(sigma_m))
         depth_m[unknown] = sigma_m[unknown] = np.nan
         return DepthEstimate(depth_m, sigma_m)
 
@@ -117,31 +122,24 @@ class BPNet:
         outputs = engine.infer(inputs)
         maps = (outputs[name][0, 0, :height, :width] for name in bpnet.OUTPUTS)
         depth_m, sigma_m = (values / self._depth_scale for values in maps)
-        unknown = ~(depth_m > 0)
-        return DeviceEstimate(
-            depth_m.masked_fill(unknown, float('nan')), sigma_m.masked_fill(unknown, float('nan'))
-        )
+        unknown = ~((depth_m > 0) & depth_m.isfinite() & sigma_m.isfinite())
+        both = (values.masked_fill(unknown, float('nan')) for values in (depth_m, sigma_m))
+        return DeviceEstimate(*both)
 
     def _opened(
         self, height: int, width: int, may_build: bool = True, may_skip: bool = False
     ) -> Engine:
         """The engine for views (height, width)."""
-        size = _padded_size(height, width)
-        if self._engine is None or size != self._size:
+        if self._engine is None or not self.fits(height, width):
             self.close()
             request = self._requested(height, width)
             self._engine = open_engine(
                 request, self._backend, self._threads, may_build=may_build, may_skip=may_skip
             )
-            self._size = size
+            self._size = request.height, request.width
         return self._engine
 
     def _requested(self, height: int, width: int) -> NetworkRequest:
         """The network for views (height, width)."""
         precision = resolve_precision(self._precision, self._backend)
-        return NetworkRequest('bpnet', self._weights, *_padded_size(height, width), precision)
-
-
-def _padded_size(height: int, width: int) -> tuple[int, int]:
-    stride = bpnet.STRIDE
-    return -(-height // stride) * stride, -(-width // stride) * stride
+        return NetworkRequest('bpnet', self._weights, *bpnet.padded_size(height, width), precision)

@@ -133,9 +133,14 @@ def _keep(card: ModelCard, file: Path, source: str, force: bool) -> Record:
         tensors=len(state),
     )
     weights = weights_path(card.name)
-    write_atomic(weights, content)
+    staged = weights.with_suffix('.new')
     text = json.dumps(dataclasses.asdict(record), indent=2) + '\n'
-    write_atomic(weights.with_suffix('.json'), text.encode())
+    try:
+        write_atomic(staged, content)  # if the disk is too small, it is here
+        write_atomic(weights.with_suffix('.json'), text.encode())
+        staged.replace(weights)
+    finally:
+        staged.unlink(missing_ok=True)
     return record
 
 

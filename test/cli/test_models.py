@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +18,7 @@ from depth_ros.models.registry import FAMILIES, MODELS, ModelCard
 
 
 @pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A checkpoint of `tiny`, the only weights that the registry knows; the cache is empty."""
     torch = pytest.importorskip('torch')
     pytest.importorskip('safetensors')
@@ -25,8 +27,8 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(sys.modules, 'tiny_family', module)
     monkeypatch.setitem(FAMILIES, 'tiny', 'tiny_family')
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
-    for name in list(MODELS):
-        monkeypatch.delitem(MODELS, name)
+    known = dict(MODELS)  # their order means something: monkeypatch would not give it back
+    MODELS.clear()
     card = ModelCard(
         name='tiny',
         family='tiny',
@@ -39,10 +41,28 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         data_licence='none needed',
         parameters=9,
     )
-    monkeypatch.setitem(MODELS, 'tiny', card)
+    MODELS['tiny'] = card
     path = tmp_path / 'tiny.pth'
     torch.save({'net': torch.nn.Linear(2, 3).state_dict()}, path)
-    return path
+    yield path
+    MODELS.clear()
+    MODELS.update(known)
+
+
+def test_list_tells_the_hash_once_it_is_known(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['models', 'list']) == 0
+    out = capsys.readouterr().out
+    assert '\n  file        tiny.pth\n  SHA-256     not published; recorded when fetched\n' in out
+    assert main(['models', 'fetch', 'tiny', '--accept-licence', '--from', str(weights)]) == 0
+    capsys.readouterr()
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert main(['models', 'list']) == 0
+    assert f'\n  SHA-256     {digest}\n' in capsys.readouterr().out
+    assert main(['models', 'list', '--json']) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry['fetched'], entry['sha256']) == (True, digest)
 
 
 class Terminal(io.StringIO):

@@ -67,31 +67,35 @@ def test_bpnet_parses_and_builds(bpnet_fp32: Exported, bpnet_fp16: Exported) -> 
 
 
 def test_offsets_to_neighbours_build_at_the_size_of_an_image(tmp_path: Path) -> None:
-    """What `//` and `%` of a large constant were not: the builder gave up on those."""
+    """The builder gave up on `//` and `%` of a large constant before a convolution."""
     import torch
 
     from depth_ros.models.bpnet import stage
 
     class Offsets(torch.nn.Module):
-        def forward(self, index: Any, like: Any) -> Any:
-            return stage._offset(index, 1216, like) + like
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(64, 2, 1, 1))
 
-    index = np.zeros((1, 4, 352 * 1216), np.int32)
-    like = np.zeros((1, 1, 1, 1), np.float32)
+        def forward(self, index: Any) -> Any:
+            offset = stage._offset(index, 1216, self.weight)
+            return torch.nn.functional.conv2d(offset, self.weight)
+
+    index = np.zeros((1, 4, 128 * 1216), np.int32)
     path = tmp_path / 'offsets.onnx'
     torch.onnx.export(
         Offsets(),
-        (torch.from_numpy(index), torch.from_numpy(like)),
+        (torch.from_numpy(index),),
         path,
-        input_names=['index', 'like'],
-        output_names=['offset'],
+        input_names=['index'],
+        output_names=['sum'],
         opset_version=OPSET,
         dynamo=True,
         external_data=False,
         verbose=False,
     )
-    network = Exported(path, sha256_of(path), '', 'offsets', 352, 1216, 'fp32', OPSET)
-    network.write_sidecars({'index': index, 'like': like}, {'offset': index})
+    network = Exported(path, sha256_of(path), '', 'offsets', 128, 1216, 'fp32', OPSET)
+    network.write_sidecars({'index': index}, {'sum': index})
     [result] = built(network)
     assert result.get('error') is None
     assert result['bytes'] > 1000

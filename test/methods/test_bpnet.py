@@ -36,12 +36,14 @@ class Recorder:
         self.inputs = dict(inputs)
         shape = inputs['sparse'].shape
         depth = np.full(shape, self.answer_m, np.float32)
-        depth[..., 0, 0] = -1.0
+        depth[..., 0, :3] = -1.0, np.inf, np.nan
+        sigma = np.full(shape, 0.5, np.float32)
+        sigma[..., 0, 3] = np.inf
         if not isinstance(inputs['sparse'], np.ndarray):
             import torch
 
-            depth = torch.from_numpy(depth)
-        return {'depth': depth, 'sigma': depth * 0 + 0.5}
+            return {'depth': torch.from_numpy(depth), 'sigma': torch.from_numpy(sigma)}
+        return {'depth': depth, 'sigma': sigma}
 
     def close(self) -> None:
         self.closed = True
@@ -84,13 +86,13 @@ def test_network_sees_the_view_padded_to_a_multiple_of_32(
     np.testing.assert_allclose(given['normalisation'], registry.KITTI, rtol=1e-6)
 
 
-def test_depth_behind_the_camera_is_unknown(
+def test_what_no_depth_can_be_is_unknown(
     engines: list[Any], view: CameraView, tmp_path: Path
 ) -> None:
     estimate = BPNet(tmp_path / 'own.pth').estimate(view)
-    assert np.isnan(estimate.depth_m[0, 0])
-    assert np.isnan(estimate.sigma_m[0, 0])
-    assert estimate.valid.sum() == 50 * 70 - 1
+    assert np.isnan(estimate.depth_m[0, :4]).all()
+    assert np.isnan(estimate.sigma_m[0, :4]).all()
+    assert estimate.valid.sum() == np.isfinite(estimate.sigma_m).sum() == 50 * 70 - 4
     assert np.nanmedian(estimate.sigma_m) == 0.5
 
 
@@ -112,8 +114,10 @@ def test_engine_is_opened_once_per_size(
 ) -> None:
     method = BPNet(tmp_path / 'own.pth')
     assert isinstance(method, Preparable)
+    assert not method.fits(50, 70)
     method.prepare(50, 70)
-    method.prepare(64, 96)  # the same once padded
+    assert method.fits(64, 96)  # the same once padded
+    assert not method.fits(65, 96)
     method.estimate(view)
     assert len(engines) == 1
     method.prepare(50, 100)

@@ -163,7 +163,7 @@ def test_an_interrupted_download_is_all_that_stays(tiny_card: ModelCard, cache: 
     assert names(cache) == RESUMABLE
 
 
-@pytest.mark.parametrize('suffix', ['.safetensors', '.json'])
+@pytest.mark.parametrize('suffix', ['.new', '.json'])
 def test_a_full_disk_costs_no_second_download(
     suffix: str, tiny_card: ModelCard, server: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +182,29 @@ def test_a_full_disk_costs_no_second_download(
         locate('', 'tiny')
     get(tiny_card)
     assert server.requests[-1]['Range'] == f'bytes={len(server.content)}-'
+    assert names(cache) == WHOLE
+
+
+@pytest.mark.parametrize('fails', ['.new', '.json'])
+def test_a_full_disk_leaves_what_was_fetched_before(
+    fails: str, tiny_card: ModelCard, cache: Path, tmp_path: Path
+) -> None:
+    before = get(tiny_card)
+    state = read_state_dict(cache / 'tiny-one.safetensors')
+    other = tmp_path / 'other.pth'
+    saved(other, {'net': {name: value + 1 for name, value in state.items()}})
+    write_atomic = fetch_module.write_atomic
+
+    def full(path: Path, content: bytes) -> None:
+        if path.suffix == fails:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        write_atomic(path, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fetch_module, 'write_atomic', full)
+        with pytest.raises(OSError, match='No space'):
+            get(tiny_card, source_file=other, force=True)
+    assert verify('tiny-one') == before
     assert names(cache) == WHOLE
 
 

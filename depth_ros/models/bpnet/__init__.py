@@ -141,13 +141,19 @@ def golden_inputs(height: int, width: int) -> Arrays:
     return graph_inputs(rgb, sparse_m, K)
 
 
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """The smallest size that is a multiple of `STRIDE` and holds an image."""
+    return height + -height % STRIDE, width + -width % STRIDE
+
+
 def padded(rgb: UInt8, sparse_m: Float32) -> tuple[UInt8, Float32]:
     """Image and sparse depth at a multiple of 32: edge pixels repeated, no returns added.
 
     They grow at the right and at the bottom, so that the camera matrix stays.
     """
     height, width = sparse_m.shape
-    right, bottom = -width % STRIDE, -height % STRIDE
+    rows, columns = padded_size(height, width)
+    bottom, right = rows - height, columns - width
     if not (right or bottom):
         return rgb, sparse_m
     return (

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from depth_ros.models.bpnet import INPUTS, STRIDE, VALID_M
+from depth_ros.models.bpnet import INPUTS, VALID_M, padded_size
 from depth_ros.models.bpnet.neighbours_torch import pyramid
 
 
@@ -28,15 +28,15 @@ def graph_inputs(
         ModelError: there is no return.
     """
     height, width = sparse_m.shape
-    right, bottom = -width % STRIDE, -height % STRIDE
-    rows = torch.arange(height + bottom, device=rgb.device).clamp(max=height - 1)
-    columns = torch.arange(width + right, device=rgb.device).clamp(max=width - 1)
-    sparse_m = F.pad(sparse_m, (0, right, 0, bottom))
+    full_height, full_width = padded_size(height, width)
+    sparse_m = F.pad(sparse_m, (0, full_width - width, 0, full_height - height))
+    rows = torch.arange(full_height, device=rgb.device).clamp(max=height - 1)
+    columns = torch.arange(full_width, device=rgb.device).clamp(max=width - 1)
 
     def small(values: npt.ArrayLike) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=rgb.device)
 
-    image = rgb[rows][:, columns] if right or bottom else rgb
+    image = rgb if sparse_m.shape == (height, width) else rgb[rows][:, columns]
     neighbours = (index[None] for index in pyramid(sparse_m > VALID_M))
     parts = (image[None], sparse_m[None, None], small(K)[None], small(normalisation))
     return dict(zip(INPUTS, (*parts, *neighbours), strict=True))

@@ -57,13 +57,12 @@ def nearest(found: Bool) -> npt.NDArray[np.int32]:
         y, at = np.arange(height), start
         while True:
             # A row is done when its next source row is farther than its fourth neighbours.
-            left = (at >= 0) & (at < rows.size)
-            y, at = y[left], at[left]
-            farther = (rows[at] - y) ** 2 * size
-            left = best[-1, y].max(axis=1) > farther
-            y, at, farther = y[left], at[left], farther[left]
-            if y.size == 0:
+            inside = (at >= 0) & (at < rows.size)
+            farther = (rows.take(at, mode='clip') - y) ** 2 * size
+            left = np.flatnonzero(inside & (best[-1, y].max(axis=1) > farther))
+            if left.size == 0:
                 break
+            y, at, farther = y[left], at[left], farther[left]
             best[:, y] = _merge(best[:, y], row_keys[:, at] + farther[:, None])
             at = at + step
     for i in range(1, NEIGHBOURS):

@@ -27,7 +27,9 @@ def pyramid(found: Tensor) -> list[Tensor]:
 def nearest(found: Tensor) -> Tensor:
     """Flat indices (4, h w) int32 of the four returns nearest to each pixel of a mask (h, w).
 
-    As `neighbours.nearest`, which explains it.
+    As `neighbours.nearest`, which explains it. The host waits at every step to learn how many
+    rows are left, some forty times for the six levels of an image: to go on with all rows instead
+    would move many times the memory.
 
     Raises:
         ModelError: there is no return at all.
@@ -44,13 +46,12 @@ def nearest(found: Tensor) -> Tensor:
     for start, step in ((at_or_below, 1), (at_or_below - 1, -1)):
         y, at = all_rows, start
         while True:
-            left = (at >= 0) & (at < rows.numel())
-            y, at = y[left], at[left]
-            farther = (rows[at] - y) ** 2 * size
-            left = best[-1, y].amax(dim=1) > farther
-            y, at, farther = y[left], at[left], farther[left]
-            if y.numel() == 0:
+            inside = (at >= 0) & (at < rows.numel())
+            farther = (rows[at.clamp(0, rows.numel() - 1)] - y) ** 2 * size
+            left = (inside & (best[-1, y].amax(dim=1) > farther)).nonzero()[:, 0]
+            if left.numel() == 0:
                 break
+            y, at, farther = y[left], at[left], farther[left]
             best[:, y] = _merge(best[:, y], row_keys[:, at] + farther[:, None])
             at = at + step
     for i in range(1, NEIGHBOURS):
