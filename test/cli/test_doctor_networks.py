@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from depth_ros.cli import doctor_networks
 from depth_ros.cli.doctor_networks import network_report
 from depth_ros.cli.finding import Finding
-from depth_ros.models.weights import weights_path
+from depth_ros.models.weights import Record, weights_path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ORIN = {'name': 'Orin', 'compute_capability': '8.7', 'memory_mib': 62841}
@@ -137,7 +139,8 @@ def test_the_report_of_a_machine_with_tensorrt(libraries: Path) -> None:
     weights = weights_path('dmd3c')
     weights.parent.mkdir(parents=True)
     weights.touch()
-    weights.with_suffix('.json').touch()
+    record = Record('dmd3c', 'a file', 'terms', '2026-01-01', '0' * 64, 0, '0' * 64, 0, 1648)
+    weights.with_suffix('.json').write_text(json.dumps(dataclasses.asdict(record)))
     found, failure = network_report()
     assert failure == ''
     assert found['torch'] == {'version': '2.8.0', 'cuda': '12.6', 'gpus': [ORIN]}

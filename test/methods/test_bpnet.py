@@ -73,7 +73,7 @@ def view() -> CameraView:
 def test_network_sees_the_view_padded_to_a_multiple_of_32(
     engines: list[Any], view: CameraView, tmp_path: Path
 ) -> None:
-    estimate = BPNet(tmp_path / 'own.pth').estimate(view)
+    estimate = BPNet(tmp_path / 'own.pth', precision='fp32').estimate(view)
     ((request, engine),) = engines
     assert (request.height, request.width) == (64, 96)
     assert estimate.depth_m.shape == (50, 70)
@@ -89,7 +89,7 @@ def test_network_sees_the_view_padded_to_a_multiple_of_32(
 def test_what_no_depth_can_be_is_unknown(
     engines: list[Any], view: CameraView, tmp_path: Path
 ) -> None:
-    estimate = BPNet(tmp_path / 'own.pth').estimate(view)
+    estimate = BPNet(tmp_path / 'own.pth', precision='fp32').estimate(view)
     assert np.isnan(estimate.depth_m[0, :4]).all()
     assert np.isnan(estimate.sigma_m[0, :4]).all()
     assert estimate.valid.sum() == np.isfinite(estimate.sigma_m).sum() == 50 * 70 - 4
@@ -101,7 +101,7 @@ def test_weights_of_nyu_get_and_give_tenfold_depth(
 ) -> None:
     nyu = registry.MODELS['bpnet-nyu']
     monkeypatch.setattr(method_module, 'network_card', lambda path: nyu)
-    estimate = BPNet(tmp_path / 'nyu.safetensors').estimate(view)
+    estimate = BPNet(tmp_path / 'nyu.safetensors', precision='fp32').estimate(view)
     ((_, engine),) = engines
     np.testing.assert_allclose(engine.inputs['sparse'][0, 0, :50, :70], 10 * view.sparse_m)
     np.testing.assert_allclose(engine.inputs['normalisation'], registry.IMAGENET, rtol=1e-6)
@@ -112,7 +112,7 @@ def test_weights_of_nyu_get_and_give_tenfold_depth(
 def test_engine_is_opened_once_per_size(
     engines: list[Any], view: CameraView, tmp_path: Path
 ) -> None:
-    method = BPNet(tmp_path / 'own.pth')
+    method = BPNet(tmp_path / 'own.pth', precision='fp32')
     assert isinstance(method, Preparable)
     assert not method.fits(50, 70)
     method.prepare(50, 70)
@@ -131,14 +131,14 @@ def test_view_without_returns_is_refused(
 ) -> None:
     empty = CameraView(view.image, np.zeros_like(view.sparse_m), CAMERA)
     with pytest.raises(MethodError, match='at least one'):
-        BPNet(tmp_path / 'own.pth').estimate(empty)
+        BPNet(tmp_path / 'own.pth', precision='fp32').estimate(empty)
 
 
 def test_device_twin_gives_the_network_the_same(
     engines: list[Any], view: CameraView, tmp_path: Path
 ) -> None:
     torch = pytest.importorskip('torch')
-    method = BPNet(tmp_path / 'own.pth')
+    method = BPNet(tmp_path / 'own.pth', precision='fp32')
     assert isinstance(method, DeviceMethod)
     on_host = method.estimate(view)
     from_host = engines[0][1].inputs
