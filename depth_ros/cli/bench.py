@@ -19,7 +19,7 @@ import numpy as np
 from depth_ros import __version__
 from depth_ros.cli.network import add_network_arguments, requested
 from depth_ros.cli.progress import ProgressBar
-from depth_ros.engines.base import BACKENDS, Engine
+from depth_ros.engines.base import BACKENDS, WARM_UP_RUNS, Engine
 from depth_ros.engines.cpu import import_torch, thread_count
 from depth_ros.engines.network import family_of
 from depth_ros.engines.open import available_backends, open_engine
@@ -27,7 +27,6 @@ from depth_ros.errors import EngineError
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.models.base import Arrays
 
-WARM_UP_RUNS = 3
 STAGES = ('upload', 'network', 'download')
 MIB = 2**20
 

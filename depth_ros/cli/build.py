@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
-import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from depth_ros.cli.network import add_network_arguments, requested
 from depth_ros.cli.progress import ProgressBar
+from depth_ros.cli.signals import at_once, tidied
 from depth_ros.engines import export
 from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.exported import Exported
@@ -61,7 +59,7 @@ def _built(args: argparse.Namespace) -> dict[str, Any]:
     request = requested(args, 'tensorrt')
     start_s = time.monotonic()
     percent = -1  # until a build begins
-    with ProgressBar('building') as bar, _ended_by_interrupt():
+    with ProgressBar('building') as bar:
 
         def progress(phase: str, share: float) -> None:
             nonlocal percent
@@ -75,12 +73,13 @@ def _built(args: argparse.Namespace) -> dict[str, Any]:
         if args.progress_json:
             _print_line(phase='exporting', fraction=0.0)
         exported = _exported(request)
-        engine = open_tensorrt(
-            exported,
-            fp32=lambda: _exported(request, 'fp32'),
-            may_build=True,
-            progress=progress,
-        )
+        with at_once():
+            engine = open_tensorrt(
+                exported,
+                fp32=lambda: _exported(request, 'fp32'),
+                may_build=True,
+                progress=progress,
+            )
     engine.close()
     network = exported if engine.precision == request.precision else _exported(request, 'fp32')
     key = PlanKey.of(network)
@@ -99,21 +98,9 @@ def _built(args: argparse.Namespace) -> dict[str, Any]:
 
 def _exported(request: NetworkRequest, precision: str | None = None) -> Exported:
     request = dataclasses.replace(request, precision=precision or request.precision)
-    return export.find(request) or export.export(request)
+    with tidied():
+        return export.find(request) or export.export(request)
 
 
 def _print_line(**content: Any) -> None:
     print(json.dumps(content), flush=True)
-
-
-@contextlib.contextmanager
-def _ended_by_interrupt() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: within TensorRT no exception of ours would come up.
-
-    A plan comes into being in one step, so that nothing is left half done.
-    """
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from depth_ros.cli.network import add_network_arguments, requested
+from depth_ros.cli.signals import tidied
 from depth_ros.engines import export
 from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.self_check import check
@@ -29,7 +30,8 @@ def main(args: argparse.Namespace) -> int:
     start_s = time.monotonic()
     if (exported := export.find(request, args.output)) is None:
         print('exporting; this takes up to some minutes', file=sys.stderr)
-        exported = export.export(request, args.output)
+        with tidied():
+            exported = export.export(request, args.output)
     seconds = time.monotonic() - start_s
     differences = check(OnnxRuntimeEngine(exported), exported)
     if args.json:

@@ -11,6 +11,8 @@ from depth_ros.errors import EngineError
 
 PRECISIONS = ('fp32', 'fp16')
 BACKENDS = ('tensorrt', 'torch', 'onnxruntime', 'openvino')
+WARM_UP_RUNS = 3
+"""Runs until an engine is as fast as it gets: kernels are chosen and memory is laid out then."""
 
 
 class NotBuiltError(EngineError):
@@ -66,5 +68,5 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what it holds; it cannot be used afterwards."""
+        """Free what it holds; it cannot be used afterwards. Never raises, also called again."""
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,10 +51,8 @@ def build_flags(precision: str) -> tuple[str, ...]:
 def build_plan(
     exported: Exported,
     *,
-    workspace_mib: int = WORKSPACE_MIB,
     timing_cache: Path | None = None,
     progress: Progress | None = None,
-    cancel: threading.Event | None = None,
 ) -> bytes:
     """The plan of an exported network for this GPU and this TensorRT. Takes minutes.
 
@@ -64,14 +61,12 @@ def build_plan(
 
     Args:
         exported: the network.
-        workspace_mib: most scratch memory that a layer may use, in MiB.
         timing_cache: file with the measured times of kernels, read if it fits and written
             afterwards; later builds are faster by it.
         progress: told how far it is; by TensorRT from 9 on, before that only at start and end.
-        cancel: ends the build when set, from TensorRT 9 on.
 
     Raises:
-        EngineError: no GPU or no TensorRT, or it refuses the network, or it was cancelled.
+        EngineError: no GPU or no TensorRT, or it refuses the network.
     """
     trt = import_tensorrt()
     logger = tensorrt_logger(trt)
@@ -79,12 +74,12 @@ def build_plan(
     flags = build_flags(exported.precision)
     progress = progress or (lambda phase, share: None)
     progress('Parsing', 0.0)
-    monitor = BuildMonitor(progress, cancel or threading.Event())
+    monitor = BuildMonitor(progress)
     builder = trt.Builder(logger)
     network = builder.create_network(_bits(trt.NetworkDefinitionCreationFlag, flags))
     _parse(trt, network, logger, exported.onnx)
     config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_MIB << 20)
     config.clear_flag(trt.BuilderFlag.TF32)
     for flag in flags:
         if hasattr(trt.BuilderFlag, flag):
@@ -97,8 +92,6 @@ def build_plan(
     plan = builder.build_serialized_network(network, config)
     if monitor.failure is not None:
         raise monitor.failure
-    if monitor.cancel.is_set():
-        raise EngineError(f'The build of {exported.onnx.name} was cancelled.')
     if plan is None:
         raise EngineError(f'TensorRT cannot build {exported.onnx.name}{logger.reasons()}')
     _save_timings(config, timing_cache)

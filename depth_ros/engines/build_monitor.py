@@ -24,7 +24,7 @@ class _Phase:
 
 
 class BuildMonitor:
-    """Makes one number of TensorRT's tree of phases, and stops the build where asked to.
+    """Makes one number of TensorRT's tree of phases, and stops the build if nobody listens.
 
     A phase has a known number of steps, and within a step any number of phases, one after the
     other. Each of those counts as half of what is left of the step, so that the number never
@@ -32,15 +32,12 @@ class BuildMonitor:
 
     Args:
         progress: told of every rise. What it raises ends the build.
-        cancel: ends the build when set.
 
     Attributes:
-        cancel: as given.
         failure: what `progress` raised, or None.
     """
 
-    def __init__(self, progress: Progress, cancel: threading.Event) -> None:
-        self.cancel = cancel
+    def __init__(self, progress: Progress) -> None:
         self.failure: Exception | None = None
         self._progress = progress
         self._phases: dict[str, _Phase] = {}
@@ -60,7 +57,7 @@ class BuildMonitor:
                 phase.done += 1
                 phase.within = 0.0
                 self.report(name, self._carry(phase))
-        return self.failure is None and not self.cancel.is_set()
+        return self.failure is None
 
     def finish(self, name: str) -> None:
         """A phase is done, whatever steps it left out."""

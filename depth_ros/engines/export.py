@@ -52,10 +52,13 @@ def find(request: NetworkRequest, folder: Path | None = None) -> Exported | None
         return None
     try:
         exported = Exported.read(path)
+        if exported.version != __version__:
+            return None
+        exported.golden()
     except EngineError as error:
         _log.warning('%s', error)
         return None
-    return exported if exported.version == __version__ else None
+    return exported
 
 
 def export(request: NetworkRequest, folder: Path | None = None) -> Exported:

@@ -50,7 +50,7 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         self.precision = exported.precision
         try:
-            self._session = onnxruntime.InferenceSession(
+            self._session: Any = onnxruntime.InferenceSession(
                 str(exported.onnx), options, providers=['CPUExecutionProvider']
             )
         except Exception as error:  # its exceptions share no base of their own
@@ -73,4 +73,4 @@ class OnnxRuntimeEngine:
 
     def close(self) -> None:
         """Free the session."""
-        del self._session
+        self._session = None

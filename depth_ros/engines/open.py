@@ -18,7 +18,7 @@ from depth_ros.engines.network import family_of
 from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.openvino_engine import OpenVinoEngine
 from depth_ros.engines.plans import open_tensorrt
-from depth_ros.engines.self_check import check
+from depth_ros.engines.self_check import SelfCheckError, check
 from depth_ros.engines.tensorrt_engine import import_tensorrt
 from depth_ros.engines.torch_engine import TorchEngine
 from depth_ros.errors import DepthRosError, EngineError, MissingDependencyError
@@ -116,10 +116,10 @@ def open_engine(
     may_skip: bool = False,
     progress: Progress | None = None,
 ) -> Engine:
-    """The requested network on a backend, self-checked where it was exported for it.
+    """The requested network on a backend, self-checked.
 
-    `auto` takes the first of `candidates` that works, and FP32 on a CPU, where FP16 is slower. A
-    backend that was named is taken or refused.
+    `auto` takes the first of `candidates` that works, as `suited`. A backend that was named is
+    taken or refused. Where FP16 computes something else, FP32 runs on the same device.
 
     Args:
         request: network, size and precision.
@@ -140,11 +140,9 @@ def open_engine(
     refused = []
     for candidate in candidates(backend):
         if not candidate.obstacle:
-            suited = request
-            if backend == 'auto' and candidate.device == 'cpu':
-                suited = dataclasses.replace(request, precision='fp32')
+            chosen = suited(request, candidate, backend)
             try:
-                return _open(candidate, suited, threads, may_build, progress)
+                return _open(candidate, chosen, threads, may_build, progress)
             except (EngineError, MissingDependencyError) as error:
                 waits = isinstance(error, NotBuiltError) and not may_skip
                 if backend != 'auto' or waits:
@@ -153,6 +151,18 @@ def open_engine(
                 _log.warning('%s is passed over: %s', candidate, error)
         refused.append(candidate)
     raise _nothing(request.family, refused)
+
+
+def suited(request: NetworkRequest, candidate: Candidate, backend: str) -> NetworkRequest:
+    """What `open_engine` opens for a candidate: FP32 on a CPU, unless its backend was named.
+
+    FP16 is slower there.
+    """
+    return _in_fp32(request) if backend == 'auto' and candidate.device == 'cpu' else request
+
+
+def _in_fp32(request: NetworkRequest) -> NetworkRequest:
+    return dataclasses.replace(request, precision='fp32')
 
 
 def _nothing(what: str, refused: Sequence[Candidate]) -> EngineError:
@@ -168,19 +178,28 @@ def _open(
     progress: Progress | None,
 ) -> Engine:
     if candidate.backend == 'torch':
-        return TorchEngine(request, candidate.device, threads)
+        return _open_torch(request, candidate.device, threads)
     exported = _exported(request, may_build)
     if candidate.backend == 'tensorrt':
-        fp32 = dataclasses.replace(request, precision='fp32')
         return open_tensorrt(
             exported,
-            fp32=lambda: _exported(fp32, may_build),
+            fp32=lambda: _exported(_in_fp32(request), may_build),
             may_build=may_build,
             progress=progress,
         )
     engine = _ON_CPU[candidate.backend](exported, threads)
     check(engine, exported)
     return engine
+
+
+def _open_torch(request: NetworkRequest, device: str, threads: int) -> Engine:
+    try:
+        return TorchEngine(request, device, threads)
+    except SelfCheckError as error:
+        if request.precision == 'fp32':
+            raise
+        _log.warning('%s runs in FP32, for in FP16 %s', request.family, error)
+    return TorchEngine(_in_fp32(request), device, threads)
 
 
 def _exported(request: NetworkRequest, may_build: bool) -> Exported:

@@ -145,11 +145,14 @@ class PlanCache:
         partial = path.with_suffix('.partial')  # under the lock nobody else writes it
         with self._written():
             self._write_json(path.with_suffix('.json'), sidecar)
-            with partial.open('wb') as file:
-                file.write(plan)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
+            try:
+                with partial.open('wb') as file:
+                    file.write(plan)
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
 
     def quarantine(self, key: PlanKey, plan: bytes, reason: str) -> None:
         """Move a plan out of the way, to `<name>.bad`; why is in `<name>.bad.json`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections.abc import Callable
 
 from depth_ros.engines.base import Engine, NotBuiltError
@@ -12,7 +11,7 @@ from depth_ros.engines.build import build_plan
 from depth_ros.engines.build_monitor import Progress
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.plan_cache import PlanCache, PlanKey
-from depth_ros.engines.self_check import check
+from depth_ros.engines.self_check import SelfCheckError, check
 from depth_ros.engines.tensorrt_engine import PlanError, TensorRTEngine
 from depth_ros.errors import EngineError
 
@@ -25,20 +24,19 @@ def open_tensorrt(
     fp32: Callable[[], Exported],
     may_build: bool,
     progress: Progress | None = None,
-    cancel: threading.Event | None = None,
     cache: PlanCache | None = None,
 ) -> Engine:
     """An engine that runs a network in TensorRT and has passed the self-check.
 
     A plan that is damaged, foreign or wrong is set aside and built once more. Where that one is
-    wrong as well, FP16 gives way to FP32, at once the next time.
+    wrong as well, FP16 gives way to FP32, at once the next time. That memory is short now, or CUDA
+    fails, is nothing against a plan.
 
     Args:
         exported: the network.
         fp32: the same network in FP32, called if it is needed.
         may_build: build a plan that is missing, which takes minutes.
         progress: told how far the build is.
-        cancel: ends the build when set.
         cache: default is the user's.
 
     Raises:
@@ -48,7 +46,7 @@ def open_tensorrt(
     """
     cache = cache or PlanCache()
     if may_build:
-        build = functools.partial(_build, cache=cache, progress=progress, cancel=cancel)
+        build = functools.partial(_build, cache=cache, progress=progress)
     else:
         build = functools.partial(_miss, cache=cache)
     key = PlanKey.of(exported)
@@ -56,7 +54,7 @@ def open_tensorrt(
     if reason is None:
         try:
             return _open(exported, key, cache, build)
-        except PlanError as error:
+        except SelfCheckError as error:
             if exported.precision == 'fp32':
                 raise
             reason = str(error)
@@ -76,30 +74,24 @@ def _open(
     if (plan := cache.lookup(key)) is not None:
         try:
             return _checked(plan, exported)
-        except PlanError as error:
+        except (PlanError, SelfCheckError) as error:
             cache.quarantine(key, plan, str(error))
     plan = build(exported, key)
     try:
         return _checked(plan, exported)
-    except PlanError as error:
+    except (PlanError, SelfCheckError) as error:
         cache.quarantine(key, plan, str(error))
         raise
 
 
 def _build(
-    exported: Exported,
-    key: PlanKey,
-    *,
-    cache: PlanCache,
-    progress: Progress | None,
-    cancel: threading.Event | None,
+    exported: Exported, key: PlanKey, *, cache: PlanCache, progress: Progress | None
 ) -> bytes:
     """A new plan, or that of another process which was building it meanwhile."""
     with cache.locked(key):
         plan = cache.lookup(key)
         if plan is None:
-            timings = cache.timings(key)
-            plan = build_plan(exported, timing_cache=timings, progress=progress, cancel=cancel)
+            plan = build_plan(exported, timing_cache=cache.timings(key), progress=progress)
             cache.store(key, plan)
     return plan
 
@@ -115,7 +107,7 @@ def _checked(plan: bytes, exported: Exported) -> Engine:
     engine = TensorRTEngine(plan, exported)
     try:
         check(engine, exported)
-    except EngineError as error:
+    except EngineError:
         engine.close()
-        raise PlanError(str(error)) from error
+        raise
     return engine

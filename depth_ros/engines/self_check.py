@@ -21,6 +21,10 @@ from depth_ros.errors import EngineError
 from depth_ros.models.base import Arrays
 
 
+class SelfCheckError(EngineError):
+    """An engine runs, but computes something else than the reference."""
+
+
 class Difference(NamedTuple):
     """How far an output is from its reference.
 
@@ -51,15 +55,23 @@ def check(engine: Engine, exported: Exported) -> dict[str, Difference]:
         The difference of each output from what PyTorch computed of it in FP32.
 
     Raises:
-        EngineError: as `compare`, or the golden arrays cannot be read.
+        SelfCheckError: as `compare`.
+        EngineError: the golden arrays cannot be read, or the engine does not run.
     """
     inputs, reference = exported.golden()
+    return check_against(engine, inputs, reference, exported.onnx.name)
+
+
+def check_against(
+    engine: Engine, inputs: Arrays, reference: Arrays | None, name: str
+) -> dict[str, Difference]:
+    """As `check`, on golden arrays of the network `name`; without a reference, if it is finite."""
+    outputs = engine.infer(inputs)
     try:
-        return compare(engine.infer(inputs), reference, engine.precision)
-    except EngineError as error:
-        raise EngineError(
-            f'{engine.backend} on {engine.device} failed the self-check on {exported.onnx.name}: '
-            f'{error}'
+        return compare(outputs, outputs if reference is None else reference, engine.precision)
+    except SelfCheckError as error:
+        raise SelfCheckError(
+            f'{engine.backend} on {engine.device} failed the self-check on {name}: {error}'
         ) from error
 
 
@@ -69,23 +81,25 @@ def compare(
     """Difference of each output from its reference.
 
     Raises:
-        EngineError: an output is missing, has the wrong shape, is not finite, or differs by more
-            than `TOLERANCES` allow for this precision.
+        SelfCheckError: an output is missing, has the wrong shape, is not finite, or differs by
+            more than `TOLERANCES` allow for this precision.
     """
     if set(outputs) != set(reference):
-        raise EngineError(f'the outputs must be {sorted(reference)}, got {sorted(outputs)}.')
+        raise SelfCheckError(f'the outputs must be {sorted(reference)}, got {sorted(outputs)}.')
     differences = {}
     for name, wanted in reference.items():
         output = np.asarray(outputs[name])
         if output.shape != wanted.shape:
-            raise EngineError(f'output {name!r} must be {wanted.shape}, got {output.shape}.')
+            raise SelfCheckError(f'output {name!r} must be {wanted.shape}, got {output.shape}.')
         if not np.isfinite(output).all():
             broken = output.size - np.count_nonzero(np.isfinite(output))
-            raise EngineError(f'output {name!r} is NaN or infinite in {broken} of {output.size}.')
+            raise SelfCheckError(
+                f'output {name!r} is NaN or infinite in {broken} of {output.size}.'
+            )
         differences[name] = difference = _difference(output, wanted)
         mean, rms = TOLERANCES[precision]
         if not (difference.mean <= mean and difference.rms <= rms):
-            raise EngineError(
+            raise SelfCheckError(
                 f'output {name!r} is off by {difference}; allowed in {precision} are mean '
                 f'{mean:.0e}, RMS {rms:.0e}.'
             )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
+import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from depth_ros.engines.cpu import import_torch
+from depth_ros.engines.cuda import CudaLane
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.signature import InputSpec, Signature, check_inputs, signature_of
 from depth_ros.errors import EngineError
 
 DEVICE = 'cuda:0'
-WARM_UP_RUNS = 3  # before a capture: TensorRT loads kernels and sets up memory at the first runs
 
 # TensorRT is talkative and its errors also reach the user as ours.
 _LEVELS = {
@@ -36,6 +36,9 @@ _TORCH_TYPES = {
     'UINT8': 'uint8',
     'BOOL': 'bool',
 }
+
+# How the reasons sound that pass with time.
+_NO_MEMORY = re.compile(r'out.?of.?memory|allocat', re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +77,10 @@ class TensorRTEngine:
             self._runtime = trt.Runtime(logger)
             self._engine = self._runtime.deserialize_cuda_engine(plan)
             if self._engine is None:
-                raise PlanError(f'TensorRT {trt.__version__} refuses the plan{logger.reasons()}')
+                why = logger.reasons()
+                if _NO_MEMORY.search(why):
+                    raise EngineError(f'TensorRT has no memory for the plan{why}')
+                raise PlanError(f'TensorRT {trt.__version__} refuses the plan{why}')
             self._context = self._engine.create_execution_context()
             if self._context is None:
                 raise EngineError(f'TensorRT has no memory for the plan{logger.reasons()}')
@@ -105,7 +111,10 @@ class TensorRTEngine:
         """Free the GPU's memory, in the order that TensorRT demands."""
         if self._run is None:
             return
-        self._lane.synchronize()
+        try:
+            self._lane.synchronize()  # what runs must not lose its memory
+        except EngineError as error:
+            _log.warning('TensorRT ended with an error: %s', error)
         self._run = None
         self._inputs = self._outputs = self._staging = {}
         self._context = None
@@ -151,73 +160,6 @@ def _refuse_other_network(buffers: Mapping[str, Any], signature: Signature) -> N
     }
     if plan not in (signature, narrowed):
         raise PlanError(f'The plan takes {plan}, the network {dict(signature)}.')
-
-
-class CudaLane:
-    """The stream of one engine, and all else that only CUDA has.
-
-    Attributes:
-        device: torch device.
-        handle: the stream as TensorRT takes it.
-    """
-
-    def __init__(self, device: str) -> None:
-        torch = import_torch()
-        self._torch = torch
-        self.device = torch.device(device)
-        self._stream = torch.cuda.Stream(self.device)
-        self.handle: int = self._stream.cuda_stream
-
-    @contextlib.contextmanager
-    def ordered(self) -> Iterator[None]:
-        """What is started inside runs after the caller's work so far, and before its next.
-
-        PyTorch's errors, out of memory most of all, leave as ours.
-        """
-        cuda = self._torch.cuda
-        try:
-            callers = cuda.current_stream(self.device)
-            self._stream.wait_stream(callers)
-            with cuda.stream(self._stream):
-                yield
-            callers.wait_stream(self._stream)
-        except RuntimeError as error:
-            raise EngineError(f'CUDA on {self.device}: {error}') from error
-
-    def synchronize(self) -> None:
-        """Wait until everything on the stream is done."""
-        try:
-            self._stream.synchronize()
-        except RuntimeError as error:
-            raise EngineError(f'CUDA on {self.device}: {error}') from error
-
-    def zeros(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """A tensor on the device. Not left as it is found: an input may hold indices."""
-        return self._torch.zeros(shape, dtype=getattr(self._torch, dtype), device=self.device)
-
-    def host_buffer(self, like: Any) -> Any:
-        """A tensor in page-locked memory of the host."""
-        return self._torch.empty(like.shape, dtype=like.dtype, pin_memory=True)
-
-    def captured(self, run: Callable[[], None]) -> Callable[[], None]:
-        """`run` as a CUDA graph, which starts all its kernels at once; itself where that fails."""
-        with self.ordered():
-            for _ in range(WARM_UP_RUNS):
-                run()
-        self.synchronize()
-        cuda = self._torch.cuda
-        graph = cuda.CUDAGraph()
-        # Thread-local: other threads of the node may allocate on the GPU meanwhile. The outer
-        # context gives the caller its stream back where a capture fails, which the inner does not.
-        capture = cuda.graph(graph, stream=self._stream, capture_error_mode='thread_local')
-        try:
-            with cuda.stream(self._stream), capture:
-                run()
-        except (RuntimeError, EngineError) as error:
-            _log.warning('TensorRT runs without a CUDA graph: %s', error)
-            return run
-        replay: Callable[[], None] = graph.replay
-        return replay
 
 
 def import_tensorrt() -> ModuleType:

@@ -5,27 +5,48 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.cpu import import_torch, thread_count
+from depth_ros.engines.cuda import CudaLane
 from depth_ros.engines.network import family_of, load_network
+from depth_ros.engines.self_check import check_against
 from depth_ros.engines.signature import check_inputs, signature_of
 from depth_ros.errors import EngineError
-
-WARM_UP_RUNS = 3  # before a capture: cuDNN chooses its kernels and memory is laid out
 
 _log = logging.getLogger(__name__)
 
 
-class _Captured(NamedTuple):
-    """A CUDA graph and the tensors that it reads and writes."""
+class _Replayed:
+    """A network on a stream of its own, as a CUDA graph where it can be captured as one.
 
-    graph: Any
-    inputs: Sequence[Any]
-    outputs: Sequence[Any]
+    Its outputs are valid until the next call.
+
+    Args:
+        network: on the device.
+        inputs: tensors there, such as it takes; the graph reads from them.
+        device: CUDA device.
+    """
+
+    def __init__(self, network: Any, inputs: Sequence[Any], device: str) -> None:
+        self._network = network
+        self._inputs = inputs
+        self._outputs: Sequence[Any] = ()
+        self._lane = CudaLane(device)
+        self._replay = self._lane.captured(self._execute)
+
+    def __call__(self, *inputs: Any) -> Sequence[Any]:
+        with self._lane.ordered():
+            for buffer, given in zip(self._inputs, inputs, strict=True):
+                buffer.copy_(given)
+            self._replay()
+        return self._outputs
+
+    def _execute(self) -> None:
+        self._outputs = self._network(*self._inputs)
 
 
 class TorchEngine:
@@ -33,7 +54,7 @@ class TorchEngine:
 
     Takes NumPy arrays, or torch tensors on its device, and answers in kind. On a GPU the network
     is captured once as a CUDA graph and replayed, for launching its thousands of kernels one by
-    one takes longer than they run.
+    one takes longer than they run. In FP16 it is compared with itself in FP32 when it is opened.
 
     Args:
         request: network, size and precision.
@@ -41,6 +62,7 @@ class TorchEngine:
         threads: CPU threads, for every torch network of the process; 0 = as `thread_count`.
 
     Raises:
+        SelfCheckError: it computes something else in FP16, or NaN.
         EngineError: the device is not there, or the size is not one of the network.
         ModelError: the weights are missing, or not those of the network.
         MissingDependencyError: PyTorch is not installed.
@@ -59,60 +81,55 @@ class TorchEngine:
         self._signature = signature_of(golden)
         self._names = network.INPUTS
         self._output_names = network.OUTPUTS
-        model = network.deployed(load_network(request), request.precision).eval()
-        with self._settings():
-            self._model: Any = model.to(self._device, memory_format=torch.channels_last)
-        self._captured: _Captured | None = None
+        self._model: Any = None
         if self._device.type == 'cpu':
             torch.set_num_threads(thread_count(threads))
-        else:
-            self._capture([torch.tensor(golden[name]).to(self._device) for name in self._names])
+        loaded = load_network(request)
+        reference = None
+        try:
+            if self.precision != 'fp32':
+                self._model = self._placed(network.deployed(loaded, 'fp32'))
+                reference = self.infer(golden)
+                self.close()  # before there is another on the device
+            self._model = self._placed(network.deployed(loaded, self.precision))
+            del loaded
+            if self._device.type == 'cuda':
+                with self._settings():
+                    tensors = self._uploaded([golden[name] for name in self._names])
+                    self._model = _Replayed(self._model, tensors, self.device)
+            check_against(self, golden, reference, request.family)
+        except EngineError:
+            self.close()  # now: who reports the error may keep us alive by it
+            raise
 
     def infer(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Outputs by name; see `Engine.infer`."""
         are_tensors = check_inputs(inputs, self._signature, self.device)
         given = [inputs[name] for name in self._names]
-        if not are_tensors:
-            given = [self._torch.tensor(array).to(self._device) for array in given]
-        outputs = dict(zip(self._output_names, self._run(given), strict=True))
-        if are_tensors:
-            return outputs
-        return {name: np.asarray(value.cpu()) for name, value in outputs.items()}
+        with self._settings():
+            if not are_tensors:
+                given = self._uploaded(given)
+            outputs = dict(zip(self._output_names, self._model(*given), strict=True))
+            if are_tensors:
+                return outputs
+            return {name: np.asarray(value.cpu()) for name, value in outputs.items()}
 
     def close(self) -> None:
-        """Free the network and what was captured."""
-        self._model = self._captured = None
+        """Free the network and its memory."""
+        self._model = None
         if self._device.type == 'cuda':
-            self._torch.cuda.empty_cache()
-
-    def _run(self, tensors: Sequence[Any]) -> Sequence[Any]:
-        with self._settings():
-            if self._captured is None:
-                return self._model(*tensors)
-            for captured, given in zip(self._captured.inputs, tensors, strict=True):
-                captured.copy_(given)
-            self._captured.graph.replay()
-            return self._captured.outputs
-
-    def _capture(self, tensors: Sequence[Any]) -> None:
-        """Record the network as a CUDA graph that reads these tensors; eager if it cannot be."""
-        cuda = self._torch.cuda
-        with cuda.device(self._device):
-            side = cuda.Stream()
-            side.wait_stream(cuda.current_stream())
-            with self._settings(), cuda.stream(side):
-                for _ in range(WARM_UP_RUNS):
-                    self._model(*tensors)
-            cuda.current_stream().wait_stream(side)
-            graph = cuda.CUDAGraph()
             try:
-                # Thread-local: other threads of the node may allocate on the GPU meanwhile.
-                with self._settings(), cuda.graph(graph, capture_error_mode='thread_local'):
-                    outputs = self._model(*tensors)
-            except EngineError as error:
-                _log.warning('The network runs without a CUDA graph: %s', error)
-                return
-        self._captured = _Captured(graph, tensors, outputs)
+                self._torch.cuda.empty_cache()
+            except RuntimeError as error:  # of a kernel before: CUDA tells it at every call
+                _log.warning('PyTorch on %s ended with an error: %s', self.device, error)
+
+    def _placed(self, network: Any) -> Any:
+        """The network on the device, ready to run."""
+        with self._settings():
+            return network.eval().to(self._device, memory_format=self._torch.channels_last)
+
+    def _uploaded(self, arrays: Sequence[Any]) -> list[Any]:
+        return [self._torch.tensor(array).to(self._device) for array in arrays]
 
     @contextlib.contextmanager
     def _settings(self) -> Iterator[None]:

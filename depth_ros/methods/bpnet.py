@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from depth_ros.engines.base import Engine, NetworkRequest
-from depth_ros.engines.open import candidates, open_engine, resolve_precision
+from depth_ros.engines.open import candidates, open_engine, resolve_precision, suited
 from depth_ros.errors import MethodError, ModelError
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
@@ -62,7 +62,7 @@ class BPNet:
         best = next((c for c in candidates(self._backend) if not c.obstacle), None)
         if best is None or best.backend == 'torch':
             return None
-        request = self._requested(height, width)
+        request = suited(self._requested(height, width), best, self._backend)
         command = ['build', '--progress-json'] if best.backend == 'tensorrt' else ['export']
         size = f'{request.height}x{request.width}'
         return [*command, str(self._weights), '--size', size, '--precision', request.precision]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -154,21 +153,6 @@ def test_progress_rises_to_one(
     assert told[5] == ('Optimizing graph', pytest.approx(1 / 2 * 1 / 2))
     assert told[10] == ('Timing graph nodes', pytest.approx(1 / 2 * 3 / 4))
     assert told[11] == ('Building engine', pytest.approx(1 / 2))
-
-
-def test_a_build_can_be_cancelled(tiny_fp32: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(fake('10.3.0.30'), monkeypatch)
-    cancel = threading.Event()
-    told: list[float] = []
-
-    def progress(phase: str, share: float) -> None:
-        told.append(share)
-        if share > 0.1:
-            cancel.set()
-
-    with pytest.raises(EngineError, match=r'\.onnx was cancelled'):
-        build_plan(tiny_fp32, progress=progress, cancel=cancel)
-    assert max(told) < 0.2
 
 
 def test_what_progress_raises_ends_the_build_and_arrives(

@@ -109,7 +109,7 @@ def test_default_folder_is_in_the_cache(
     assert find(tiny) == export(tiny) == cached
 
 
-@pytest.mark.parametrize('damage', ['onnx', 'json', 'version'])
+@pytest.mark.parametrize('damage', ['onnx', 'json', 'golden', 'no golden', 'version'])
 def test_what_is_damaged_or_old_does_not_count(
     tiny: NetworkRequest, cached: Exported, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,11 +118,21 @@ def test_what_is_damaged_or_old_does_not_count(
         cached.onnx.write_bytes(cached.onnx.read_bytes()[:-1])
     elif damage == 'json':
         description.write_text('{')
+    elif damage == 'golden':
+        cached.onnx.with_suffix('.golden.npz').write_bytes(b'no archive')
+    elif damage == 'no golden':
+        cached.onnx.with_suffix('.golden.npz').unlink()
     else:
         old = {**json.loads(description.read_text()), 'version': '0.0.1'}
         description.write_text(json.dumps(old))
     assert find(tiny, cached.onnx.parent) is None
     assert bool(caplog.records) == (damage != 'version')
+
+
+def test_golden_arrays_that_are_lost_are_made_anew(tiny: NetworkRequest, cached: Exported) -> None:
+    cached.onnx.with_suffix('.golden.npz').unlink()
+    assert export(tiny, cached.onnx.parent) == cached
+    assert cached.golden()[0].keys() == {'image', 'sparse', 'nearest'}
 
 
 def test_exporter_is_quiet(

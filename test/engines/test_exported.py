@@ -91,6 +91,30 @@ def test_flipped_bits_in_golden_arrays_are_seen(exported: Exported) -> None:
         exported.golden()
 
 
+def test_what_is_no_archive_of_golden_arrays_is_seen(exported: Exported) -> None:
+    path = exported.onnx.with_suffix('.golden.npz')
+    with path.open('wb') as file:
+        np.save(file, OUTPUTS['depth'])  # a .npy
+    with pytest.raises(EngineError, match='cannot be read'):
+        exported.golden()
+    np.savez(path, other=OUTPUTS['depth'])
+    with pytest.raises(EngineError, match='has no golden arrays'):
+        exported.golden()
+
+
+def test_no_flipped_byte_is_anything_but_an_error_of_ours(exported: Exported) -> None:
+    path = exported.onnx.with_suffix('.golden.npz')
+    content = path.read_bytes()
+    refused = 0
+    for index in range(len(content)):
+        path.write_bytes(content[:index] + bytes([content[index] ^ 0xFF]) + content[index + 1 :])
+        try:
+            exported.golden()
+        except EngineError:
+            refused += 1
+    assert refused > len(content) / 2
+
+
 def test_golden_arrays_run_no_code(exported: Exported) -> None:
     path = exported.onnx.with_suffix('.golden.npz')
     np.savez(path, **{'in.image': np.array([{'a': 1}], dtype=object)})

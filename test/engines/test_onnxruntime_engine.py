@@ -65,6 +65,14 @@ def test_wrong_inputs_are_refused(tiny_fp32: Exported) -> None:
         engine.infer({'image': inputs['image'], 'sparse': inputs['sparse']})
 
 
+def test_it_can_be_closed_twice(tiny_fp32: Exported) -> None:
+    engine = OnnxRuntimeEngine(tiny_fp32, threads=1)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match='ONNX Runtime'):
+        engine.infer(tiny_fp32.golden()[0])
+
+
 def test_failure_inside_is_ours(tiny_fp32: Exported) -> None:
     engine = OnnxRuntimeEngine(tiny_fp32, threads=1)
     inputs, _ = tiny_fp32.golden()

@@ -18,13 +18,16 @@ from depth_ros.engines.base import BACKENDS, NetworkRequest, NotBuiltError
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.open import (
+    Candidate,
     available_backends,
     candidates,
     choose_backend,
     open_engine,
     resolve_precision,
+    suited,
 )
 from depth_ros.errors import EngineError, ModelError
+from depth_ros.models.registry import family
 
 torch = pytest.importorskip('torch')
 pytest.importorskip('onnxruntime')
@@ -160,6 +163,40 @@ def test_an_engine_that_fails_the_self_check_is_passed_over(
     (record,) = (one for one in caplog.records if one.levelno == logging.WARNING)
     assert 'onnxruntime on cpu is passed over' in record.message
     assert 'NaN or infinite in 384 of 384' in record.message
+
+
+def test_torch_in_fp16_that_computes_something_else_gives_way_to_fp32(
+    tiny: NetworkRequest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployed = family('tiny').deployed
+
+    def overflowing(model: Any, precision: str) -> Any:
+        network = deployed(model, precision)
+        if precision == 'fp16':
+            network.trunk[0].weight.data *= 3e4  # beyond 65504 in the sum
+            network.trunk[-1].weight.data *= 3e4
+        return network
+
+    monkeypatch.setattr(family('tiny'), 'deployed', overflowing)
+    engine = open_engine(replace(tiny, precision='fp16'), 'torch', threads=1)
+    assert (engine.backend, engine.device, engine.precision) == ('torch', 'cpu', 'fp32')
+    (record,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    wanted = 'tiny runs in FP32, for in FP16 torch on cpu failed the self-check on tiny: output'
+    assert record.message.startswith(wanted)
+
+
+def test_what_is_opened_for_a_candidate(tiny: NetworkRequest) -> None:
+    half = replace(tiny, precision='fp16')
+    wanted = {
+        ('auto', 'cuda:0'): 'fp16',
+        ('auto', 'cpu'): 'fp32',
+        ('torch', 'cuda:0'): 'fp16',
+        ('torch', 'cpu'): 'fp16',
+    }
+    for (backend, device), precision in wanted.items():
+        chosen = suited(half, Candidate('torch', device, ''), backend)
+        assert chosen == replace(tiny, precision=precision)
+        assert suited(tiny, Candidate('torch', device, ''), backend) == tiny
 
 
 def test_tensorrt_is_asked_first_and_passed_over_when_it_fails(

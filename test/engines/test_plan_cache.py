@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,19 @@ def test_a_crash_between_description_and_plan_leaves_no_plan(
     cache.store(KEY, PLAN)
     assert cache.lookup(KEY) == PLAN
     assert not list(cache.folder.glob('*.partial'))
+
+
+def test_a_full_disk_is_not_filled_further(
+    cache: PlanCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(EngineError, match=r'No space left on device.* Make room'):
+        cache.store(KEY, PLAN)
+    assert not list(cache.folder.glob('*.partial'))
+    assert cache.lookup(KEY) is None
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -18,12 +18,13 @@ pytest.importorskip('torch')
 pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
-from fake_tensorrt import GATE, LOG, VERSIONS, Engine, fake, install, plan_of
+from fake_tensorrt import GATE, LOG, VERSIONS, Context, Engine, Runtime, fake, install, plan_of
 
 from depth_ros.engines.base import NotBuiltError
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.plan_cache import PlanCache, PlanKey
 from depth_ros.engines.plans import open_tensorrt
+from depth_ros.engines.tensorrt_engine import TensorRTEngine
 from depth_ros.errors import EngineError
 
 SCRIPT = Path(__file__).with_name('open_in_process.py')
@@ -203,6 +204,60 @@ def test_no_memory_is_not_the_fault_of_the_plan(
         open_tensorrt(tiny_fp16, fp32=no_fp32, may_build=True, cache=cache)
     assert len(trt.builds) == 1
     assert cache.lookup(PlanKey.of(tiny_fp16)) is not None
+
+
+def short_of_memory(self: Runtime, plan: bytes) -> None:
+    self._logger.complain('Error Code 1: Cuda Runtime (out of memory)')
+
+
+def failing_cuda(self: TensorRTEngine, inputs: object) -> None:
+    raise EngineError('CUDA error: unspecified launch failure')
+
+
+@pytest.mark.parametrize(
+    ('kind', 'call', 'fails'),
+    [
+        (Runtime, 'deserialize_cuda_engine', short_of_memory),
+        (Context, 'execute_async_v3', lambda self, stream: False),
+        (TensorRTEngine, 'infer', failing_cuda),
+    ],
+    ids=['no memory', 'cannot run', 'CUDA fails'],
+)
+@pytest.mark.parametrize('built_before', [True, False])
+def test_what_passes_with_time_condemns_no_plan(
+    built_before: bool,
+    kind: type,
+    call: str,
+    fails: Callable[..., object],
+    cache: PlanCache,
+    tiny_fp16: Exported,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trt = install(fake('10.3.0.30'), monkeypatch)
+    if built_before:
+        open_tensorrt(tiny_fp16, fp32=no_fp32, may_build=True, cache=cache).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, call, fails)
+        with pytest.raises(EngineError):
+            open_tensorrt(tiny_fp16, fp32=no_fp32, may_build=True, cache=cache)
+    assert bad_files(cache) == 0
+    assert cache.refused() == {}
+    engine = open_tensorrt(tiny_fp16, fp32=no_fp32, may_build=False, cache=cache)
+    assert engine.precision == 'fp16'
+    assert len(trt.builds) == 1
+
+
+def test_a_new_plan_that_is_refused_does_not_speak_against_fp16(
+    cache: PlanCache, tiny_fp16: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(fake('10.3.0.30'), monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(Runtime, 'deserialize_cuda_engine', lambda self, plan: None)
+        with pytest.raises(EngineError, match='refuses the plan'):
+            open_tensorrt(tiny_fp16, fp32=no_fp32, may_build=True, cache=cache)
+    assert bad_files(cache) == 1
+    engine = open_tensorrt(tiny_fp16, fp32=no_fp32, may_build=True, cache=cache)
+    assert engine.precision == 'fp16'
 
 
 @contextlib.contextmanager

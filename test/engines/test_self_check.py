@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depth_ros.engines.exported import Exported
-from depth_ros.engines.self_check import TOLERANCES, check, compare
+from depth_ros.engines.self_check import TOLERANCES, SelfCheckError, check, check_against, compare
 from depth_ros.errors import EngineError
 
 DEPTH = np.array([[2.0, 4.0], [8.0, -2.0]], np.float32)  # mean of |.| is 4, of squares 22
@@ -58,6 +58,24 @@ def test_tolerance_is_that_of_the_precision_of_the_engine(
     check(Fake(1 + 0.9 * mean, precision), exported)
     with pytest.raises(EngineError, match=r"tensorrt on cuda:0 .* a\.onnx: output 'depth' is .*"):
         check(Fake(1 + 1.1 * mean, precision), exported)
+
+
+def test_without_a_reference_all_that_is_finite_passes() -> None:
+    check_against(Fake(1e3), {'sparse': DEPTH}, None, 'tiny')
+    with pytest.raises(SelfCheckError, match=r'self-check on tiny: .* NaN or infinite in 4 of 4'):
+        check_against(Fake(np.nan), {'sparse': DEPTH}, None, 'tiny')
+
+
+def test_what_the_engine_says_itself_is_no_verdict(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Fake, inputs: Any) -> Any:
+        raise EngineError('CUDA: out of memory')
+
+    monkeypatch.setattr(Fake, 'infer', fail)
+    with pytest.raises(EngineError, match=r'^CUDA: out of memory$') as caught:
+        check(Fake(1.0), exported)
+    assert not isinstance(caught.value, SelfCheckError)
 
 
 def test_numbers_are_in_the_message(exported: Exported) -> None:

@@ -16,11 +16,12 @@ pytest.importorskip('onnxruntime')
 import onnx
 import onnxruntime
 import torch
-from fake_tensorrt import VERSIONS, Context, fake, install, plan_of
+from fake_tensorrt import VERSIONS, Context, HostLane, Runtime, fake, install, plan_of
 
 from depth_ros.engines.build import build_plan
+from depth_ros.engines.cuda import CudaLane
 from depth_ros.engines.exported import Exported
-from depth_ros.engines.tensorrt_engine import CudaLane, PlanError, TensorRTEngine
+from depth_ros.engines.tensorrt_engine import PlanError, TensorRTEngine
 from depth_ros.errors import EngineError
 from depth_ros.files import sha256_of
 
@@ -115,6 +116,26 @@ def test_a_plan_that_tensorrt_refuses(plan: bytes, trt10: ModuleType, tiny_fp32:
         TensorRTEngine(plan, tiny_fp32)
 
 
+@pytest.mark.parametrize(
+    'reason',
+    [
+        '[defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)',
+        'Error Code 2: OutOfMemory (Requested size was 104857600 bytes.)',
+        'CUDA_ERROR_OUT_OF_MEMORY',
+    ],
+)
+def test_a_plan_that_finds_no_memory_is_not_refused(
+    reason: str, trt10: ModuleType, tiny_fp32: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = build_plan(tiny_fp32)
+    monkeypatch.setattr(
+        Runtime, 'deserialize_cuda_engine', lambda self, plan: self._logger.complain(reason)
+    )
+    with pytest.raises(EngineError, match='no memory for the plan: ') as caught:
+        TensorRTEngine(plan, tiny_fp32)
+    assert not isinstance(caught.value, PlanError)
+
+
 def test_what_tensorrt_returns_false_for_is_an_error(
     trt10: ModuleType, tiny_fp32: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +173,20 @@ def test_it_ends_in_reverse_order(trt10: ModuleType, tiny_fp32: Exported) -> Non
     assert ended == ['_context', '_engine', '_runtime']
     with pytest.raises(EngineError, match='closed'):
         engine.infer(tiny_fp32.golden()[0])
+
+
+def test_the_end_is_quiet_after_cuda_failed(
+    engine: TensorRTEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: HostLane) -> None:
+        raise EngineError('an illegal memory access was encountered')
+
+    ended: list[str] = []
+    weakref.finalize(engine._engine, ended.append, 'engine')
+    monkeypatch.setattr(HostLane, 'synchronize', fail)
+    engine.close()
+    assert ended == ['engine']
+    assert 'ended with an error: an illegal memory access' in caplog.text
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs an NVIDIA GPU')

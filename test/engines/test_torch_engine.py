@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from depth_ros.engines import torch_engine
 from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.exported import Exported
-from depth_ros.engines.self_check import check
+from depth_ros.engines.self_check import SelfCheckError, check
 from depth_ros.engines.torch_engine import TorchEngine
 from depth_ros.errors import EngineError, ModelError
 from depth_ros.models.registry import family
@@ -74,26 +76,29 @@ def test_every_call_sees_its_own_inputs(engine: TorchEngine) -> None:
     np.testing.assert_array_equal(engine.infer(inputs)['depth'], first)
 
 
-def test_a_captured_graph_is_fed_replayed_and_freed(tiny: NetworkRequest) -> None:
-    """With a graph that is none, on the CPU; the real one needs a GPU."""
+def test_what_is_replayed_is_fed_and_freed(
+    tiny: NetworkRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a lane that is none, on the CPU; the real one needs a GPU."""
+    for library in ('onnx', 'onnxruntime'):
+        pytest.importorskip(library)
+    from fake_tensorrt import HostLane
+
+    monkeypatch.setattr(torch_engine, 'CudaLane', HostLane)
     engine = TorchEngine(tiny, threads=1)
     inputs = family('tiny').golden_inputs(16, 24)
     wanted = engine.infer(inputs)
-    network = engine._model
-    fed = [torch.zeros_like(torch.tensor(inputs[name])) for name in ('image', 'sparse', 'nearest')]
-    written = [torch.zeros(1, 1, 16, 24), torch.zeros(1, 1, 16, 24)]
-
-    class Graph:
-        def replay(self) -> None:
-            for output, value in zip(written, network(*fed), strict=True):
-                output.copy_(value)
-
-    engine._captured = torch_engine._Captured(Graph(), fed, written)
-    engine._model = None
+    zeros = [torch.zeros_like(torch.tensor(inputs[name])) for name in family('tiny').INPUTS]
+    with torch.no_grad():
+        engine._model = torch_engine._Replayed(engine._model, zeros, 'cuda:0')
+    freed = weakref.ref(zeros[0])
+    del zeros
     for name, output in engine.infer(inputs).items():
         np.testing.assert_array_equal(output, wanted[name])
+    assert freed() is not None  # the graph reads it
     engine.close()
-    assert engine._captured is None
+    gc.collect()
+    assert freed() is None
 
 
 def test_read_only_and_strided_arrays_are_fine(
@@ -131,6 +136,75 @@ def test_half_precision_passes_the_self_check(
     differences = check(engine, tiny_fp32)
     assert 0 < differences['depth'].max < 0.01  # it did run in half precision
     assert check(TorchEngine(tiny, device, threads=1), tiny_fp32)['depth'].mean < 1e-6
+
+
+def test_half_precision_that_computes_something_else_is_refused(
+    tiny: NetworkRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(family('tiny'), 'deployed', spoilt_in('fp16'))
+    wanted = "torch on cpu failed the self-check on tiny: output 'depth' is off by mean"
+    with pytest.raises(SelfCheckError, match=wanted):
+        TorchEngine(replace(tiny, precision='fp16'), threads=1)
+    TorchEngine(tiny, threads=1)
+
+
+def test_what_is_not_finite_is_refused(
+    tiny: NetworkRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(family('tiny'), 'deployed', spoilt_in('fp32', torch.nan))
+    with pytest.raises(SelfCheckError, match="'depth' is NaN or infinite in 384 of 384"):
+        TorchEngine(tiny, threads=1)
+
+
+def spoilt_in(precision: str, bias: float = 50.0) -> Any:
+    """`deployed` of the tiny network, which adds to the depth in a precision."""
+    deployed = family('tiny').deployed
+
+    def spoilt(model: Any, wanted: str) -> Any:
+        network = deployed(model, wanted)
+        if wanted == precision:
+            network.trunk[-1].bias.data[0] += bias
+        return network
+
+    return spoilt
+
+
+@pytest.mark.parametrize('precision', ['fp32', 'fp16'])
+def test_weights_are_loaded_once_and_one_network_is_kept(
+    tiny: NetworkRequest, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[Any] = []
+    made: list[weakref.ref[Any]] = []
+    load, deployed = torch_engine.load_network, family('tiny').deployed
+
+    def counted(request: NetworkRequest) -> Any:
+        loads.append(network := load(request))
+        return network
+
+    def watched(model: Any, wanted: str) -> Any:
+        assert not any(network() for network in made)  # never two on the device
+        made.append(weakref.ref(network := deployed(model, wanted)))
+        return network
+
+    monkeypatch.setattr(torch_engine, 'load_network', counted)
+    monkeypatch.setattr(family('tiny'), 'deployed', watched)
+    TorchEngine(replace(tiny, precision=precision), threads=1)
+    assert len(loads) == 1
+    assert len(made) == (1 if precision == 'fp32' else 2)
+
+
+def test_the_end_is_quiet_after_cuda_failed(
+    tiny: NetworkRequest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise RuntimeError('CUDA error: an illegal memory access was encountered')
+
+    engine = TorchEngine(tiny, threads=1)
+    engine._device = torch.device('cuda:0')
+    monkeypatch.setattr(torch.cuda, 'empty_cache', fail)
+    engine.close()
+    assert engine._model is None
+    assert 'ended with an error: CUDA error: an illegal memory access' in caplog.text
 
 
 def test_threads(tiny: NetworkRequest) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from depth_ros.engines.base import NetworkRequest
+from depth_ros.engines.open import Candidate
 from depth_ros.errors import MethodError, ModelError
 from depth_ros.frame import CameraView
 from depth_ros.geometry.camera import Intrinsics
@@ -124,6 +125,23 @@ def test_engine_is_opened_once_per_size(
     assert [engine.closed for _, engine in engines] == [True, False]
     method.close()
     assert engines[1][1].closed
+
+
+def test_what_is_built_is_what_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU `auto` opens FP32 even if FP16 was asked for."""
+    path = tmp_path / 'own.pth'
+    ways = {
+        'onnxruntime': ('cpu', ['export', str(path), '--size', '64x96', '--precision', 'fp32']),
+        'torch': ('cpu', None),
+        'tensorrt': (
+            'cuda:0',
+            ['build', '--progress-json', str(path), '--size', '64x96', '--precision', 'fp16'],
+        ),
+    }
+    for backend, (device, arguments) in ways.items():
+        usable = [Candidate('openvino', 'cpu', 'missing'), Candidate(backend, device, '')]
+        monkeypatch.setattr(method_module, 'candidates', lambda _, usable=usable: iter(usable))
+        assert BPNet(path, precision='fp16').build_arguments(50, 70) == arguments
 
 
 def test_view_without_returns_is_refused(
