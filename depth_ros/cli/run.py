@@ -17,7 +17,7 @@ from depth_ros.cli.source import add_source_arguments, open_source, parse_config
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.clouds import write_pcd, write_ply
 from depth_ros.errors import DepthRosError, PipelineError
-from depth_ros.evaluation.evaluate import sampled_frame
+from depth_ros.evaluation.evaluate import one_per_camera, sampled_frame
 from depth_ros.evaluation.figures import write_png
 from depth_ros.evaluation.gallery import pictures, sheet
 from depth_ros.evaluation.report import json_text, table, write_json
@@ -53,17 +53,17 @@ def main(args: argparse.Namespace) -> int:
     """Complete every image; the exit code is 0, or 130 if interrupted."""
     dataset = open_source(args)
     config = parse_config(args.settings, args.method)
-    pipelines = {camera: FusionPipeline(config) for camera in dataset.camera_names}
     rows: list[dict[str, Any]] = []
-    write_json(args.output / 'config.json', _settings(args, config))
-    try:
-        with ProgressBar('run') as progress:
-            for sample, result in _completed(dataset, pipelines, args.points):
-                _write(args.output / sample.name, sample, result, config.output, args.formats)
-                rows.append(_row(sample, result))
-                progress(len(rows), len(dataset))
-    except KeyboardInterrupt:
-        print(f'interrupted after {len(rows)} of {len(dataset)} images', file=sys.stderr)
+    with one_per_camera(dataset, config) as pipelines:
+        write_json(args.output / 'config.json', _settings(args, config))
+        try:
+            with ProgressBar('run') as progress:
+                for sample, result in _completed(dataset, pipelines, args.points):
+                    _write(args.output / sample.name, sample, result, config.output, args.formats)
+                    rows.append(_row(sample, result))
+                    progress(len(rows), len(dataset))
+        except KeyboardInterrupt:
+            print(f'interrupted after {len(rows)} of {len(dataset)} images', file=sys.stderr)
     cameras = [_camera_row(name, pipeline) for name, pipeline in pipelines.items()]
     if args.json:
         print(json_text({'images': rows, 'cameras': cameras}))

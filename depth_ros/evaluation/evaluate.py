@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,21 +90,33 @@ def evaluate(
     Raises:
         EvaluationError: an image cannot be scored, with its name; or there is none.
     """
-    pipelines = {camera: FusionPipeline(config) for camera in dataset.camera_names}
     images = []
-    for index in range(len(dataset)):
-        sample = dataset.sample(index)
-        pipeline = pipelines[sample.camera_name]
-        try:
-            frame = sample.frame if points is None else sampled_frame(sample, points, seed)
-            images.append(_score(pipeline, replace(sample, frame=frame), held_out_share, seed))
-        except DepthRosError as error:
-            raise EvaluationError(f'{dataset.name}, {sample.name}: {error}') from error
-        if progress is not None:
-            progress(index + 1, len(dataset))
+    with one_per_camera(dataset, config) as pipelines:
+        for index in range(len(dataset)):
+            sample = dataset.sample(index)
+            pipeline = pipelines[sample.camera_name]
+            try:
+                frame = sample.frame if points is None else sampled_frame(sample, points, seed)
+                images.append(_score(pipeline, replace(sample, frame=frame), held_out_share, seed))
+            except DepthRosError as error:
+                raise EvaluationError(f'{dataset.name}, {sample.name}: {error}') from error
+            if progress is not None:
+                progress(index + 1, len(dataset))
     scores = mean_scores([image.scores for image in images])
     method = next(iter(pipelines.values())).method_name
     return Evaluation(method, scores, _median_ms(images), tuple(images))
+
+
+@contextlib.contextmanager
+def one_per_camera(
+    dataset: Dataset, config: PipelineConfig
+) -> Iterator[dict[str, FusionPipeline]]:
+    """A pipeline for each camera of a dataset, by its name; in the end they are closed."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            camera: stack.enter_context(contextlib.closing(FusionPipeline(config)))
+            for camera in dataset.camera_names
+        }
 
 
 def sampled_frame(sample: Sample, points: int, seed: int = 0) -> Frame:
@@ -139,6 +152,7 @@ def truth_in_view(depth_gt_m: Float32, height: int, width: int) -> Float32:
 def _score(pipeline: FusionPipeline, sample: Sample, share: float, seed: int) -> ImageResult:
     if sample.depth_gt_m is None and not 0.0 < share <= 0.5:
         raise EvaluationError(f'without ground truth held out must be in (0, 0.5], got {share}.')
+    pipeline.prepare(sample.frame)
     watch = StageTimer()
     view = pipeline.observe(sample.frame, watch)
     if sample.depth_gt_m is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol, runtime_checkable
 
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
+
+_log = logging.getLogger(__name__)
 
 
 class DepthMethod(Protocol):
@@ -61,6 +64,10 @@ class Preparable(DepthMethod, Protocol):
         """
         ...
 
+    def fits(self, height: int, width: int) -> bool:
+        """Whether it is ready for views (height, width)."""
+        ...
+
     def build_arguments(self, height: int, width: int) -> list[str] | None:
         """Arguments of `depth_ros` that make what `prepare` finds missing, in a process.
 
@@ -75,3 +82,16 @@ class Preparable(DepthMethod, Protocol):
     def close(self) -> None:
         """Free what `prepare` took; it may be called again, and `prepare` after it."""
         ...
+
+
+def release(method: DepthMethod) -> None:
+    """Close a method that is no longer used, if there is anything to close.
+
+    What that raises is logged: a device that has failed must not keep anybody from leaving it.
+    """
+    if not isinstance(method, Preparable):
+        return
+    try:
+        method.close()
+    except Exception as error:
+        _log.warning('%s could not be closed: %s', method.name, error)

@@ -10,7 +10,7 @@ from depth_ros.methods.base import DepthMethod
 from depth_ros.methods.bpnet import BPNet
 from depth_ros.methods.guided import Guided
 from depth_ros.methods.ip_basic import IpBasic
-from depth_ros.models.weights import locate
+from depth_ros.models.weights import locate, network_card
 
 METHODS: dict[str, Callable[..., DepthMethod]] = {
     Guided.name: Guided,
@@ -33,16 +33,20 @@ def choose(name: str, weights: str = '', backend: str = 'auto') -> tuple[str, st
     if name != 'auto':
         return name, 'chosen by the parameter `method`'
     try:
-        found = locate(weights).stem
+        found = locate(weights)
     except ModelError:
         lacking = f'its weights {weights!r} are not here' if weights else 'no weights are fetched'
         return _without_network(f'{lacking} (`depth_ros models fetch`)')
+    try:
+        network_card(found)
+    except ModelError as error:
+        return _without_network(f'{str(error).rstrip(".")} (`depth_ros models fetch`)')
     obstacles = []
     for candidate in candidates(backend):  # only now: a look at the GPU imports PyTorch
         if candidate.device == 'cpu':
             break
         if not candidate.obstacle:
-            return BPNet.name, f'the most accurate here, with weights {found} by {candidate}'
+            return BPNet.name, f'the most accurate here, with weights {found.stem} by {candidate}'
         obstacles.append(f'{candidate.backend}: {candidate.obstacle.rstrip(".")}')
     reasons = '; '.join(obstacles) or f'the parameter `engine.backend` is {backend!r}'
     return _without_network(f'no GPU can run it ({reasons})')

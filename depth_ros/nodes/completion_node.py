@@ -29,6 +29,8 @@ from depth_ros.pipeline.upgrade import Upgrade
 NOBODY_LISTENS = 'nobody_listens'  # reason under which pairs that need no work are counted
 RECONFIGURED = 'reconfigured'  # images that waited for a sweep under the old settings
 DEACTIVATED = 'deactivated'
+PATIENCE_S = 5.0
+"""Time given to the frame in hand when the worker is to end."""
 
 
 class Received(NamedTuple):
@@ -59,6 +61,7 @@ class CompletionNode(ManagedNode):
         params.follow(self, self._config, self._reconfigure)
         params.warn_of_unknown(self)
         self._worker: LatestWorker[Job] | None = None
+        self._ending: LatestWorker[Job] | None = None  # the one before, with its last frame
 
     # Lifecycle
 
@@ -81,7 +84,9 @@ class CompletionNode(ManagedNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start listening and working."""
+        """Start listening and working; fails while the worker before is still at its frame."""
+        if self._is_ending():
+            return TransitionCallbackReturn.FAILURE
         self._sync: PairSync[Received, PointCloud2] = PairSync(self._config.sync)
         compressed = self._node_config.image_transport == 'compressed'
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
@@ -105,7 +110,9 @@ class CompletionNode(ManagedNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back."""
+        """Give everything back; fails while the worker is still at its last frame."""
+        if self._is_ending():
+            return TransitionCallbackReturn.FAILURE
         self._outputs.destroy()
         self._monitor.destroy()
         self._extrinsic.close()
@@ -124,13 +131,20 @@ class CompletionNode(ManagedNode):
         self.destroy_timer(self._timer)
         for subscription in self._inputs.values():
             subscription.destroy()
-        if not self._worker.stop():
+        if not self._worker.stop(PATIENCE_S):
             self.get_logger().warning('The last frame is still being worked on.')
         self._upgrade.close()
         self._monitor.dropped({'busy': self._worker.busy})
         self._fold_sync(DEACTIVATED)
         del self._sync, self._inputs
-        self._worker = None
+        self._ending, self._worker = self._worker, None
+
+    def _is_ending(self) -> bool:
+        """Whether the worker of the last activation is still at its frame, given more time."""
+        if self._ending is None or self._ending.stop(PATIENCE_S):
+            return False
+        self.get_logger().error('The last frame is still being worked on; try again later.')
+        return True
 
     def _fold_sync(self, reason: str) -> None:
         """Count what the pairing has dropped, and what waits in it under `reason`."""
@@ -197,7 +211,11 @@ class CompletionNode(ManagedNode):
         self._upgrade.before(frame)
         self._announce()
         converted_ns = time.monotonic_ns()
-        result = self._pipeline.process(frame)
+        try:
+            result = self._pipeline.process(frame)
+        except Exception as error:
+            self._upgrade.failed(error)
+            raise
         completed_ns = time.monotonic_ns()
         self._outputs.publish(result, received.msg.header, config.output)
         done_ns = time.monotonic_ns()

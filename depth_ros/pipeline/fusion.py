@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from depth_ros.errors import PipelineError
+from depth_ros.errors import EngineError, PipelineError
 from depth_ros.frame import CameraView, DepthEstimate, Float32, Float64, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.cloud import fill_cloud
 from depth_ros.geometry.distortion import rectify_image
 from depth_ros.geometry.resize import resize_image
-from depth_ros.methods.base import DepthMethod, Preparable
+from depth_ros.methods.base import DepthMethod, Preparable, release
 from depth_ros.methods.registry import METHODS, choose
 from depth_ros.models.weights import locate
 from depth_ros.pipeline.calibration import LiveAccuracy, SigmaCalibrator
@@ -23,6 +23,9 @@ from depth_ros.pipeline.stages import DeviceStages, HostStages, OnDevice, stages
 
 STAND_IN = 'guided'
 """The method that completes until another one is ready."""
+
+_MADE_OF = {'auto': ('bpnet', 'engine'), 'bpnet': ('bpnet', 'engine'), 'guided': ('guided',)}
+"""Parts of the settings that a method is made of, or that `auto` looks at."""
 
 
 class StageTimer:
@@ -113,19 +116,20 @@ class FusionPipeline:
     def process(self, frame: Frame) -> FusionResult:
         """Complete one frame.
 
-        A network is made ready for the size of the frame first, which takes minutes where nothing
-        is in the cache; a node has an `Upgrade` do that beforehand.
-
         Raises:
             PipelineError: the frame has neither points nor sparse depth, or no return is left
                 in the image.
             MethodError: the method cannot complete what it was given.
         """
-        if isinstance(self._method, Preparable):
-            self._method.prepare(*self.view_size(frame))
+        self.prepare(frame)
         watch = StageTimer()
         view = self.observe(frame, watch)
         return self.complete(view, watch)
+
+    def prepare(self, frame: Frame) -> None:
+        """Get the method ready for the size of a frame, which may take minutes."""
+        if isinstance(self._method, Preparable):
+            self._method.prepare(*self.view_size(frame))
 
     def observe(self, frame: Frame, watch: StageTimer | None = None) -> CameraView:
         """The rectified view of a frame with its filtered sparse depth."""
@@ -164,11 +168,10 @@ class FusionPipeline:
 
         What was learnt of sigma held for the raw sigma of that one, so learning starts anew.
         """
-        if method is not self._method:
-            self.close()
-            self._method = method
+        before, self._method, self.method_reason = self._method, method, reason
+        if method is not before:
             self.calibrator = SigmaCalibrator(self.config.calibration)
-        self.method_reason = reason
+            release(before)
 
     def stand_in(self, reason: str) -> None:
         """Complete by `guided`, which runs anywhere at once, until the wanted method is ready."""
@@ -180,13 +183,14 @@ class FusionPipeline:
         Raises:
             DepthRosError: the method cannot be made; the settings before stay in force.
         """
-        if not same_method(config, self.config):
-            wanted, reason = make_method(config)
-            learnt, is_alike = self.calibrator, wanted.name == self.method_name
-            self.use(wanted, reason)
-            self.wanted, self.wanted_reason = wanted, reason
-            if is_alike:
-                self.calibrator = learnt
+        learnt, name = self.calibrator, self.method_name
+        if not same_method(self.config, config, self.wanted.name):
+            self.wanted, self.wanted_reason = make_method(config)
+            self.use(self.wanted, self.wanted_reason)
+        elif name == STAND_IN and config.guided != self.config.guided:
+            self.use(_create(STAND_IN, config), self.method_reason)
+        if self.method_name == name:
+            self.calibrator = learnt
         if config.calibration != self.config.calibration:
             self.calibrator = SigmaCalibrator(config.calibration)
         self.config = config
@@ -198,8 +202,7 @@ class FusionPipeline:
 
     def close(self) -> None:
         """Free what the method in use has opened."""
-        if isinstance(self._method, Preparable):
-            self._method.close()
+        release(self._method)
 
     def _effective_camera(self, frame: Frame) -> tuple[Camera, Float64 | None]:
         """Camera and extrinsic of the image as it arrives: rectified already, or raw."""
@@ -252,6 +255,9 @@ def warm_up(method: DepthMethod, height: int = 64, width: int = 96) -> None:
     """Complete a made frame of a size by a method, with a pipeline that is thrown away.
 
     First calls load code and start threads, which takes longer than a frame may.
+
+    Raises:
+        EngineError: not one pixel of it was completed.
     """
     intrinsics = Intrinsics(width, height, width, width, (width - 1) / 2, (height - 1) / 2)
     v, u = np.mgrid[0:height:4, 0:width:4].reshape(2, -1)
@@ -259,7 +265,10 @@ def warm_up(method: DepthMethod, height: int = 64, width: int = 96) -> None:
     image = np.zeros((height, width, 3), dtype=np.uint8)
     pipeline = FusionPipeline(PipelineConfig(method=STAND_IN))
     pipeline.use(method, 'warm-up')
-    pipeline.process(Frame(image, Camera(intrinsics), 0, points, np.eye(4)))
+    result = pipeline.process(Frame(image, Camera(intrinsics), 0, points, np.eye(4)))
+    if not result.estimate.valid.any():
+        found = f'{method.name} found no depth in a made frame of {height}x{width}'
+        raise EngineError(f'{found}; try another engine.precision or engine.backend.')
 
 
 def make_method(config: PipelineConfig) -> tuple[DepthMethod, str]:
@@ -272,9 +281,9 @@ def make_method(config: PipelineConfig) -> tuple[DepthMethod, str]:
     return _create(name, config), reason
 
 
-def same_method(a: PipelineConfig, b: PipelineConfig) -> bool:
-    """Whether `make_method` makes the same of both."""
-    parts = ('method', 'guided', 'bpnet', 'engine')
+def same_method(a: PipelineConfig, b: PipelineConfig, name: str = '') -> bool:
+    """Whether `make_method` makes the same of both; `name` is that of what it made of `a`."""
+    parts = {'method', *_MADE_OF.get(a.method, ()), *_MADE_OF.get(name, ())}
     return all(getattr(a, part) == getattr(b, part) for part in parts)
 
 

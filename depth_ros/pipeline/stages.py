@@ -3,8 +3,9 @@
 Both do the same, so that `FusionPipeline` reads as if there were one. On a device a frame crosses
 over once: image and points go up; sparse depth comes down, for the host to choose what it holds
 out, and the places of that go up; depth and sigma come down. The steps are queued and the host
-waits only for what it asks down, so the time of a stage counts what runs on the device where that
-stage ends with a download, as those of projection and completion do.
+waits only for what it asks down; the method may wait for more, as BP-Net's search for neighbours
+does. So the time of a stage counts what runs on the device where that stage ends with a download,
+as those of projection and completion do.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from depth_ros.engines.base import NotBuiltError
 from depth_ros.engines.open import choose_backend
 from depth_ros.errors import DepthRosError, EngineError
 from depth_ros.frame import Frame
-from depth_ros.methods.base import Preparable
+from depth_ros.methods.base import Preparable, release
 from depth_ros.pipeline.fusion import FusionPipeline, warm_up
 
 Builder = Callable[[Preparable, int, int], 'list[str] | None']
@@ -42,7 +42,7 @@ class UpgradeStatus:
 
     Attributes:
         step: what is being done, such as `bpnet 384x1248: building plan 43 %`; empty if nothing.
-        failure: why the method could not be prepared and the way out; empty if it could.
+        failure: why the method cannot be used and the way out; empty if it can.
     """
 
     step: str = ''
@@ -93,10 +93,22 @@ class Upgrade:
             pipeline.stand_in(f'{wanted.name} is being prepared')
             self._preparation = Preparation(wanted, size, self._builder, preparation)
         elif preparation.status.failure:
-            pipeline.stand_in(f'{wanted.name} could not be prepared')
+            pipeline.stand_in(f'{wanted.name} failed')
         elif preparation.ready and pipeline.stands_in:
             where = f'it runs on {wanted.describe()}{preparation.lesser}'
             pipeline.use(wanted, f'{pipeline.wanted_reason}; {where}')
+
+    def failed(self, error: Exception) -> None:
+        """Leave the method, from the next frame on, if what a frame raised is its fault.
+
+        What goes wrong on a device is a `RuntimeError` to PyTorch, and may show up only when the
+        result is fetched, outside of the engine.
+        """
+        preparation = self._preparation
+        if preparation is None or self._pipeline.stands_in:
+            return
+        if isinstance(error, EngineError | RuntimeError):
+            preparation.fail(error)
 
     def close(self) -> None:
         """End what is being prepared, within seconds; a method in use stays in use."""
@@ -144,8 +156,17 @@ class Preparation:
         self._thread.start()
 
     def serves(self, method: Preparable, size: tuple[int, int]) -> bool:
-        """Whether it is for this method and size, and not cancelled."""
-        return self._method is method and self._size == size and not self._cancelled
+        """Whether it is for this method and views of this size, and not cancelled."""
+        if self._method is not method or self._cancelled:
+            return False
+        return self._size == size or (self.ready and method.fits(*size))
+
+    def fail(self, error: Exception) -> None:
+        """The method is no longer ready, as it failed in use."""
+        with self._changing:
+            if self.ready:
+                self.ready = False
+                self.status = UpgradeStatus(failure=self._explain('failed', _reason(error)))
 
     def cancel(self) -> None:
         """Give up without waiting; the method is closed as soon as nothing works on it."""
@@ -156,7 +177,7 @@ class Preparation:
             self.status = UpgradeStatus()
             if self.ready:
                 self.ready = False
-                self._method.close()
+                release(self._method)
         self._signal(signal.SIGTERM)
 
     def end(self) -> None:
@@ -176,16 +197,14 @@ class Preparation:
             self._make_ready()
         except _CancelledError:
             pass
-        except DepthRosError as error:
-            failure = str(error)
         except Exception as error:  # what a backend raises if it runs out of memory, say
-            failure = f'{type(error).__name__}: {error}'
+            failure = self._explain('could not be prepared', _reason(error))
         with self._changing:
             self.ready = not self._cancelled and not failure
             if not self.ready:
-                self._method.close()
+                release(self._method)
             if not self._cancelled:
-                self.status = UpgradeStatus(failure=failure and self._explain(failure))
+                self.status = UpgradeStatus(failure=failure)
 
     def _make_ready(self) -> None:
         """Open, check and warm up the method; what it lacks is built first."""
@@ -222,9 +241,22 @@ class Preparation:
     def _build(self, command: list[str]) -> None:
         """Run a command that tells of itself in JSON lines, and follow it to its end."""
         with tempfile.TemporaryFile('w+', errors='replace') as log:
-            with self._changing:
-                if self._cancelled:
-                    raise _CancelledError
+            error = ''
+            with self._started(command, log) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    news = _news(line)
+                    error = str(news.get('error', error))
+                    if 'phase' in news:
+                        self._enter(_step(news))
+            if error or process.returncode:
+                raise EngineError(error or _ending(process.returncode, log))
+
+    def _started(self, command: list[str], log: IO[str]) -> subprocess.Popen[str]:
+        with self._changing:
+            if self._cancelled:
+                raise _CancelledError
+            try:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -234,16 +266,9 @@ class Preparation:
                     errors='replace',
                     start_new_session=True,  # with all that it starts, one group to end
                 )
-            error = ''
-            with self._process as process:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    news = _news(line)
-                    error = str(news.get('error', error))
-                    if 'phase' in news:
-                        self._enter(_step(news))
-            if error or process.returncode:
-                raise EngineError(error or _ending(process.returncode, log))
+            except OSError as error:
+                raise EngineError(f'the build cannot be started: {error}') from error
+            return self._process
 
     def _enter(self, step: str) -> None:
         with self._changing:
@@ -259,16 +284,21 @@ class Preparation:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
 
-    def _explain(self, failure: str) -> str:
-        reason = ' '.join(failure.split()).rstrip('.')
+    def _explain(self, what: str, reason: str) -> str:
         return (
-            f'{self._label} could not be prepared: {reason}. It is tried again when a setting '
+            f'{self._label} {what}: {reason}. It is tried again when a setting '
             'such as engine.backend changes or the node is activated anew'
         )
 
 
 class _CancelledError(Exception):
     """Ends a preparation that nobody wants any longer."""
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, on one line; with its type if it is none of ours."""
+    kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
+    return kind + ' '.join(str(error).split()).rstrip('.')
 
 
 def _news(line: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from depth_ros.cli import run
 from depth_ros.cli.main import main
 from depth_ros.datasets.clouds import read_cloud
+from depth_ros.pipeline.fusion import FusionPipeline
 
 K = [[160.0, 0.0, 95.5], [0.0, 160.0, 63.5], [0.0, 0.0, 1.0]]
 
@@ -50,6 +51,19 @@ def test_run_writes_what_it_promises(
     assert 'front_2' in captured.out
     assert f'wrote {out}' in captured.out
     assert captured.err == ''  # no progress bar without a terminal
+
+
+def test_every_pipeline_is_closed_in_the_end(
+    wall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    monkeypatch.setattr(FusionPipeline, 'close', lambda pipeline: closed.append(1))
+    command = ['run', str(wall), '-o', str(tmp_path / 'o'), '--format', 'npz']
+    assert main(command) == 0
+    assert len(closed) == 1  # one camera
+    (wall / 'sweep.bin').write_bytes(b'12345')
+    assert main(command) == 2
+    assert len(closed) == 2
 
 
 def test_ply_carries_colour_and_sigma(wall: Path, tmp_path: Path) -> None:

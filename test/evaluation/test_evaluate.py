@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,9 @@ from depth_ros.evaluation.evaluate import (
 from depth_ros.evaluation.gallery import pictures, sheet
 from depth_ros.frame import Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
-from depth_ros.pipeline.config import OutputConfig, PipelineConfig
+from depth_ros.methods.ip_basic import IpBasic
+from depth_ros.methods.registry import METHODS
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig, replaced
 from depth_ros.pipeline.fusion import FusionPipeline
 
 INTRINSICS = Intrinsics(192, 96, 150.0, 150.0, 95.5, 47.5)
@@ -129,6 +132,52 @@ def test_a_camera_learns_sigma_from_its_own_images_only():
     both = evaluate(Noisy(3), PipelineConfig())
     alone = evaluate(LeftOnly(3), PipelineConfig())
     assert [image.scores for image in both.images[::2]] == [i.scores for i in alone.images]
+
+
+def test_each_method_is_ready_before_its_first_image_and_closed_after_the_last(
+    monkeypatch, tmp_path
+):
+    """Made ready in time that no image is booked with."""
+    made = []
+
+    class Slow(IpBasic):
+        name = 'bpnet'
+
+        def __init__(self, *_):
+            self.life = []
+            made.append(self)
+
+        def prepare(self, height, width, may_build=True, may_skip=False):
+            if 'ready' not in self.life:
+                time.sleep(0.3)
+                self.life.append('ready')
+
+        def fits(self, height, width):
+            return True
+
+        def build_arguments(self, height, width):
+            return None
+
+        def describe(self):
+            return 'slow'
+
+        def estimate(self, view):
+            assert self.life[0] == 'ready'
+            self.life.append('image')
+            return super().estimate(view)
+
+        def close(self):
+            self.life.append('closed')
+
+    monkeypatch.setitem(METHODS, 'bpnet', Slow)
+    (tmp_path / 'weights').touch()
+    settings = {'method': 'bpnet', 'bpnet.weights': str(tmp_path / 'weights')}
+    evaluation = evaluate(Walls(2), replaced(PipelineConfig(), settings))
+    assert [method.life for method in made] == 2 * [['ready', 'image', 'image', 'closed']]
+    assert max(sum(image.timings_ms.values()) for image in evaluation.images) < 250
+    with pytest.raises(EvaluationError):
+        evaluate(Walls(depth_gt_m=None), replaced(PipelineConfig(), settings), held_out_share=0.9)
+    assert [method.life[-1] for method in made[2:]] == 2 * ['closed']
 
 
 def test_the_time_of_a_stage_is_the_median_over_images():

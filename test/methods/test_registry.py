@@ -12,6 +12,7 @@ from depth_ros.engines.open import Candidate
 from depth_ros.methods import registry
 from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS, choose
+from depth_ros.models.weights import weights_path
 
 
 @pytest.fixture
@@ -60,6 +61,21 @@ def test_auto_without_weights_is_guided_and_names_the_command_that_fetches_them(
     name, reason = choose('auto', 'no/such/file')
     assert name == 'guided'
     assert "'no/such/file' are not here" in reason
+
+
+def test_auto_without_the_record_of_its_weights_is_guided_and_names_it(
+    monkeypatch, tmp_path, machine
+):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
+    machine(TENSORRT)
+    file = weights_path('dmd3c')
+    file.parent.mkdir(parents=True)
+    file.touch()
+    file.with_suffix('.json').write_text('{"name": "dm')  # as a full disk leaves it
+    name, reason = choose('auto')
+    assert name == 'guided'
+    assert 'dmd3c.json is no record of fetched weights' in reason
+    assert '`depth_ros models fetch`' in reason
 
 
 def test_auto_without_a_gpu_is_guided_and_says_what_each_backend_lacks(weights, machine):

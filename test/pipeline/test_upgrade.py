@@ -8,110 +8,15 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from depth_ros.engines.base import NotBuiltError
 from depth_ros.errors import EngineError, ModelError
-from depth_ros.frame import DepthEstimate, Frame
-from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.methods.base import Preparable
-from depth_ros.methods.registry import METHODS
 from depth_ros.pipeline.config import PipelineConfig, replaced
 from depth_ros.pipeline.fusion import FusionPipeline
-from depth_ros.pipeline.upgrade import Upgrade, build_command
+from depth_ros.pipeline.upgrade import build_command
 
 WALL_M, FAKE_M = 5.0, 7.0
-
-
-class Fake:
-    """Says 7 m everywhere once it is ready; the cache it opens from is a set of sizes."""
-
-    name = 'bpnet'
-    cache: set[tuple[int, int]]
-    fault: Exception | None
-    has_lesser = False
-
-    def __init__(self, weights, backend, precision, threads):
-        self.weights, self.precision = weights, precision
-        self.size, self.prepared, self.threads = None, [], []
-        self.go = threading.Event()
-        self.go.set()
-
-    def prepare(self, height, width, may_build=True, may_skip=False):
-        if self.size == (height, width):
-            return
-        self.is_closed = False
-        self.prepared.append((height, width, may_build))
-        self.threads.append(threading.current_thread())
-        assert self.go.wait(10.0)
-        if self.fault is not None:
-            raise self.fault
-        self.is_lesser = may_skip and self.has_lesser
-        if (height, width) not in self.cache and not may_build and not self.is_lesser:
-            raise NotBuiltError('there is no plan')
-        self.size = (height, width)
-
-    def estimate(self, view):
-        assert self.size == view.sparse_m.shape, 'used before it was ready'
-        depth_m = np.full(self.size, FAKE_M, np.float32)
-        return DepthEstimate(depth_m, depth_m / 10)
-
-    def build_arguments(self, height, width):
-        return ['build', str(self.weights), '--size', f'{height}x{width}']
-
-    def describe(self):
-        return 'something lesser' if self.is_lesser else 'fake fp16'
-
-    def close(self):
-        self.is_closed = True
-        self.size = None
-
-
-@pytest.fixture
-def pipeline(monkeypatch, tmp_path):
-    """`pipeline()` wants a `Fake` for which 64x96 lies in the cache."""
-    (tmp_path / 'weights').touch()
-    fake = type('FakeOfTest', (Fake,), {'cache': {(64, 96)}, 'fault': None})
-    monkeypatch.setitem(METHODS, 'bpnet', fake)
-    settings = {'method': 'bpnet', 'bpnet.weights': str(tmp_path / 'weights')}
-    return FusionPipeline(replaced(PipelineConfig(), settings))
-
-
-@pytest.fixture
-def upgrade_of():
-    """`upgrade_of(pipeline, builder)`, closed in the end."""
-    made = []
-
-    def make(pipeline, builder=lambda *_: None):
-        made.append(Upgrade(pipeline, builder))
-        return made[-1]
-
-    yield make
-    for upgrade in made:
-        upgrade.close()
-
-
-def frame(height=64, width=96):
-    camera = Camera(Intrinsics(width, height, 80.0, 80.0, width / 2, height / 2))
-    sparse_m = np.zeros((height, width), np.float32)
-    sparse_m[::3, ::3] = WALL_M
-    return Frame(np.zeros((height, width, 3), np.uint8), camera, 0, sparse_m=sparse_m)
-
-
-def depth_of(pipeline, upgrade, one=None):
-    """Median depth of one frame, as the node would process it."""
-    one = one or frame()
-    upgrade.before(one)
-    return float(np.nanmedian(pipeline.process(one).estimate.depth_m))
-
-
-def wait_until(predicate, what, timeout_s=10.0):
-    deadline = time.monotonic() + timeout_s
-    while not (result := predicate()):
-        assert time.monotonic() < deadline, f'{what} not reached'
-        time.sleep(0.005)
-    return result
 
 
 def python(code):
@@ -127,21 +32,17 @@ def state_of(pid):
     return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0]
 
 
-def told(upgrade):
-    return wait_until(lambda: upgrade.status.failure, 'a failure')
-
-
 def test_the_stand_in_works_until_the_method_is_ready_and_then_it_works(pipeline, upgrade_of):
     upgrade = upgrade_of(pipeline)
     assert pipeline.method_name == 'guided'
     pipeline.wanted.go.clear()
     for _ in range(5):
-        assert depth_of(pipeline, upgrade) == pytest.approx(WALL_M, rel=1e-3)
+        assert upgrade.depth_m() == pytest.approx(WALL_M, rel=1e-3)
     assert 'bpnet is being prepared' in pipeline.method_reason
     assert upgrade.status.step == 'bpnet 64x96: opening'
     learnt = pipeline.calibrator
     pipeline.wanted.go.set()
-    wait_until(lambda: depth_of(pipeline, upgrade) == FAKE_M, 'the swap')
+    upgrade.wait_until(lambda: upgrade.depth_m() == FAKE_M, 'the swap')
     assert pipeline.method_name == 'bpnet'
     assert pipeline.method_reason == 'chosen by the parameter `method`; it runs on fake fp16'
     assert pipeline.calibrator is not learnt  # another raw sigma
@@ -153,7 +54,7 @@ def test_the_stand_in_works_until_the_method_is_ready_and_then_it_works(pipeline
 def test_no_frame_waits_for_the_preparation(pipeline, upgrade_of):
     upgrade = upgrade_of(pipeline)
     pipeline.wanted.go.clear()
-    one = frame()
+    one = upgrade.frame()
     started = time.perf_counter()
     for _ in range(100):
         upgrade.before(one)
@@ -164,7 +65,7 @@ def test_no_frame_waits_for_the_preparation(pipeline, upgrade_of):
 def test_a_method_that_needs_no_preparation_is_left_alone(upgrade_of):
     pipeline = FusionPipeline(PipelineConfig(method='ip_basic'))
     upgrade = upgrade_of(pipeline)
-    assert depth_of(pipeline, upgrade) == pytest.approx(WALL_M, rel=1e-3)
+    assert upgrade.depth_m() == pytest.approx(WALL_M, rel=1e-3)
     assert pipeline.method_name == 'ip_basic'
     assert pipeline.method_reason == 'chosen by the parameter `method`'
 
@@ -183,12 +84,12 @@ print(json.dumps({{'plan': 'x.plan'}}), flush=True)
 """
     upgrade = upgrade_of(pipeline, python(code))
     step = 'bpnet 64x96: building plan 43 %'
-    assert depth_of(pipeline, upgrade) == pytest.approx(WALL_M, rel=1e-3)
-    wait_until(lambda: upgrade.status.step == step, 'the progress')
-    assert depth_of(pipeline, upgrade) == pytest.approx(WALL_M, rel=1e-3)
+    assert upgrade.depth_m() == pytest.approx(WALL_M, rel=1e-3)
+    upgrade.wait_until(lambda: upgrade.status.step == step, 'the progress')
+    assert upgrade.depth_m() == pytest.approx(WALL_M, rel=1e-3)
     pipeline.wanted.cache.add((64, 96))
     go.touch()
-    wait_until(lambda: depth_of(pipeline, upgrade) == FAKE_M, 'the swap')
+    upgrade.wait_until(lambda: upgrade.depth_m() == FAKE_M, 'the swap')
     assert pipeline.wanted.prepared == 2 * [(64, 96, False)]
 
 
@@ -214,14 +115,14 @@ def test_the_build_is_the_command_line_at_low_priority(pipeline):
 def test_a_build_that_fails_leaves_the_stand_in_and_the_reason(code, reason, pipeline, upgrade_of):
     pipeline.wanted.cache.clear()
     upgrade = upgrade_of(pipeline, python(code))
-    depth_of(pipeline, upgrade)
-    assert reason in told(upgrade)
+    upgrade.depth_m()
+    assert reason in upgrade.told()
     assert 'bpnet 64x96' in upgrade.status.failure
     assert upgrade.status.step == ''
     attempts = len(pipeline.wanted.prepared)
     for _ in range(20):
-        assert depth_of(pipeline, upgrade) == pytest.approx(WALL_M, rel=1e-3)
-    assert pipeline.method_reason == 'bpnet could not be prepared'
+        assert upgrade.depth_m() == pytest.approx(WALL_M, rel=1e-3)
+    assert pipeline.method_reason == 'bpnet failed'
     assert len(pipeline.wanted.prepared) == attempts  # nothing is tried again
     assert pipeline.wanted.is_closed
 
@@ -230,11 +131,10 @@ def test_where_the_best_cannot_be_built_the_next_best_is_taken(pipeline, upgrade
     """As PyTorch on the GPU where TensorRT refuses the network."""
     type(pipeline.wanted).has_lesser = True
     upgrade = upgrade_of(pipeline, python('print(\'{"error": "no such operator"}\'); exit(2)'))
-    other = frame(32, 64)
-    upgrade.before(other)
-    wait_until(lambda: not upgrade.status.step, 'the end')
+    upgrade.before(upgrade.frame(32, 64))
+    upgrade.wait_until(lambda: not upgrade.status.step, 'the end')
     assert upgrade.status.failure == ''
-    assert depth_of(pipeline, upgrade, other) == FAKE_M
+    assert upgrade.depth_m(32, 64) == FAKE_M
     because = 'runs on something lesser, as the best failed: no such operator'
     assert because in pipeline.method_reason
 
@@ -243,28 +143,28 @@ def test_where_the_best_cannot_be_built_the_next_best_is_taken(pipeline, upgrade
 def test_an_error_on_opening_is_told_whatever_it_is(fault, pipeline, upgrade_of):
     type(pipeline.wanted).fault = fault
     upgrade = upgrade_of(pipeline, python('raise SystemExit(9)'))  # not run
-    depth_of(pipeline, upgrade)
-    assert str(fault) in told(upgrade)
+    upgrade.depth_m()
+    assert str(fault) in upgrade.told()
     assert 'exit code' not in upgrade.status.failure
-    assert depth_of(pipeline, upgrade) == pytest.approx(WALL_M, rel=1e-3)
+    assert upgrade.depth_m() == pytest.approx(WALL_M, rel=1e-3)
 
 
 def test_a_method_that_cannot_complete_a_frame_is_not_swapped_in(pipeline, upgrade_of):
     upgrade = upgrade_of(pipeline)
     pipeline.wanted.estimate = lambda view: 1 / 0
-    depth_of(pipeline, upgrade)
-    assert 'ZeroDivisionError' in told(upgrade)
-    assert depth_of(pipeline, upgrade) == pytest.approx(WALL_M, rel=1e-3)
+    upgrade.depth_m()
+    assert 'ZeroDivisionError' in upgrade.told()
+    assert upgrade.depth_m() == pytest.approx(WALL_M, rel=1e-3)
 
 
 def test_other_settings_give_what_failed_another_try(pipeline, upgrade_of):
     type(pipeline.wanted).fault = EngineError('too little memory')
     upgrade = upgrade_of(pipeline)
-    depth_of(pipeline, upgrade)
-    told(upgrade)
+    upgrade.depth_m()
+    upgrade.told()
     type(pipeline.wanted).fault = None
     pipeline.reconfigure(replaced(pipeline.config, {'engine.precision': 'fp16'}))
-    wait_until(lambda: depth_of(pipeline, upgrade) == FAKE_M, 'the swap')
+    upgrade.wait_until(lambda: upgrade.depth_m() == FAKE_M, 'the swap')
     assert pipeline.wanted.precision == 'fp16'
 
 
@@ -272,14 +172,13 @@ def test_another_size_runs_on_the_stand_in_while_the_method_is_prepared_for_it(
     pipeline, upgrade_of
 ):
     upgrade = upgrade_of(pipeline)
-    wait_until(lambda: depth_of(pipeline, upgrade) == FAKE_M, 'the swap')
+    upgrade.wait_until(lambda: upgrade.depth_m() == FAKE_M, 'the swap')
     pipeline.wanted.cache.add((32, 64))
     pipeline.wanted.go.clear()
-    small = frame(32, 64)
-    assert depth_of(pipeline, upgrade, small) == pytest.approx(WALL_M, rel=1e-3)
+    assert upgrade.depth_m(32, 64) == pytest.approx(WALL_M, rel=1e-3)
     assert 'bpnet is being prepared' in pipeline.method_reason
     pipeline.wanted.go.set()
-    wait_until(lambda: depth_of(pipeline, upgrade, small) == FAKE_M, 'the second swap')
+    upgrade.wait_until(lambda: upgrade.depth_m(32, 64) == FAKE_M, 'the second swap')
     assert (32, 64, False) in pipeline.wanted.prepared
 
 
@@ -287,7 +186,7 @@ def test_the_size_is_that_of_the_scaled_view(pipeline, upgrade_of):
     pipeline.wanted.cache.add((32, 48))
     pipeline.reconfigure(replaced(pipeline.config, {'output.scale': 0.5}))
     upgrade = upgrade_of(pipeline)
-    wait_until(lambda: depth_of(pipeline, upgrade) == FAKE_M, 'the swap')
+    upgrade.wait_until(lambda: upgrade.depth_m() == FAKE_M, 'the swap')
     assert pipeline.wanted.prepared == [(32, 48, False)]
 
 
@@ -296,13 +195,13 @@ def test_a_size_that_changes_during_the_preparation_waits_for_its_end(pipeline, 
     upgrade = upgrade_of(pipeline)
     pipeline.wanted.cache.add((32, 64))
     pipeline.wanted.go.clear()
-    depth_of(pipeline, upgrade)
-    wait_until(lambda: pipeline.wanted.prepared, 'the first preparation')
-    depth_of(pipeline, upgrade, frame(32, 64))
+    upgrade.depth_m()
+    upgrade.wait_until(lambda: pipeline.wanted.prepared, 'the first preparation')
+    upgrade.depth_m(32, 64)
     time.sleep(0.1)
     assert pipeline.wanted.prepared == [(64, 96, False)]
     pipeline.wanted.go.set()
-    wait_until(lambda: depth_of(pipeline, upgrade, frame(32, 64)) == FAKE_M, 'the swap')
+    upgrade.wait_until(lambda: upgrade.depth_m(32, 64) == FAKE_M, 'the swap')
     assert pipeline.wanted.prepared == [(64, 96, False), (32, 64, False)]
 
 
@@ -310,14 +209,14 @@ def test_a_method_no_longer_wanted_is_closed_and_never_swapped_in(pipeline, upgr
     upgrade = upgrade_of(pipeline)
     fake = pipeline.wanted
     fake.go.clear()
-    depth_of(pipeline, upgrade)
-    wait_until(lambda: fake.prepared, 'the preparation')
+    upgrade.depth_m()
+    upgrade.wait_until(lambda: fake.prepared, 'the preparation')
     pipeline.reconfigure(replaced(pipeline.config, {'method': 'ip_basic'}))
-    depth_of(pipeline, upgrade)
+    upgrade.depth_m()
     assert upgrade.status.step == ''
     fake.go.set()
-    wait_until(lambda: fake.is_closed, 'its end')
-    assert depth_of(pipeline, upgrade) == pytest.approx(WALL_M, rel=1e-3)
+    upgrade.wait_until(lambda: fake.is_closed, 'its end')
+    assert upgrade.depth_m() == pytest.approx(WALL_M, rel=1e-3)
     assert (pipeline.method_name, fake.size) == ('ip_basic', None)
 
 
@@ -325,10 +224,10 @@ def test_close_awaits_a_preparation_that_is_no_longer_wanted(pipeline, upgrade_o
     upgrade = upgrade_of(pipeline)
     fake = pipeline.wanted
     fake.go.clear()
-    depth_of(pipeline, upgrade)
-    wait_until(lambda: fake.prepared, 'the preparation')
+    upgrade.depth_m()
+    upgrade.wait_until(lambda: fake.prepared, 'the preparation')
     pipeline.reconfigure(replaced(pipeline.config, {'method': 'ip_basic'}))
-    depth_of(pipeline, upgrade)
+    upgrade.depth_m()
     threading.Timer(0.1, fake.go.set).start()
     upgrade.close()
     assert fake.is_closed
@@ -337,10 +236,10 @@ def test_close_awaits_a_preparation_that_is_no_longer_wanted(pipeline, upgrade_o
 def test_a_method_that_was_ready_but_not_yet_used_is_closed_too(pipeline, upgrade_of):
     upgrade = upgrade_of(pipeline)
     fake = pipeline.wanted
-    depth_of(pipeline, upgrade)
-    wait_until(lambda: fake.size and not upgrade.status.step, 'readiness')
+    upgrade.depth_m()
+    upgrade.wait_until(lambda: fake.size and not upgrade.status.step, 'readiness')
     pipeline.reconfigure(replaced(pipeline.config, {'method': 'ip_basic'}))
-    depth_of(pipeline, upgrade)
+    upgrade.depth_m()
     assert fake.size is None
 
 
@@ -356,15 +255,15 @@ pathlib.Path({str(pids)!r}).write_text(f'{{os.getpid()}} {{child.pid}} end')
 time.sleep(60)
 """
     upgrade = upgrade_of(pipeline, python(code))
-    depth_of(pipeline, upgrade)
-    wait_until(lambda: pids.exists() and 'end' in pids.read_text(), 'the build')
+    upgrade.depth_m()
+    upgrade.wait_until(lambda: pids.exists() and 'end' in pids.read_text(), 'the build')
     build, child = map(int, pids.read_text().split()[:2])
     assert exists(build)
     started = time.monotonic()
     upgrade.close()
     assert time.monotonic() - started < 5.0
     assert not exists(build)
-    wait_until(lambda: not exists(child), 'the end of its child')
+    upgrade.wait_until(lambda: not exists(child), 'the end of its child')
     assert upgrade.status.failure == ''
     assert not pipeline.wanted.size
 
@@ -374,14 +273,14 @@ def test_close_leaves_a_method_in_use_and_the_next_frame_starts_what_it_ended(
 ):
     upgrade = upgrade_of(pipeline)
     pipeline.wanted.go.clear()
-    depth_of(pipeline, upgrade)
+    upgrade.depth_m()
     closing = threading.Timer(0.1, pipeline.wanted.go.set)
     closing.start()
     upgrade.close()
     assert pipeline.method_name == 'guided'
-    wait_until(lambda: depth_of(pipeline, upgrade) == FAKE_M, 'the swap')
+    upgrade.wait_until(lambda: upgrade.depth_m() == FAKE_M, 'the swap')
     upgrade.close()
-    assert depth_of(pipeline, upgrade) == FAKE_M
+    assert upgrade.depth_m() == FAKE_M
 
 
 def test_the_build_runs_with_nothing_of_ours_to_read_from(pipeline, upgrade_of, tmp_path):
@@ -394,6 +293,6 @@ text = f'{{os.getsid(0) == os.getpid()}} {{sys.stdin.read()!r}} {{os.nice(0)}}'
 pathlib.Path({str(seen)!r}).write_text(text)
 """
     upgrade = upgrade_of(pipeline, lambda *_: ['nice', '-n', '10', sys.executable, '-c', code])
-    depth_of(pipeline, upgrade)
-    told(upgrade)
+    upgrade.depth_m()
+    upgrade.told()
     assert seen.read_text() == f"True '' {os.nice(0) + 10}"

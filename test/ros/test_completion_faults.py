@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import array
+import threading
 import time
 
 import pytest
 
 pytest.importorskip('rclpy')
 
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, PointField
 
 from depth_ros.errors import MethodError, NodeError
+from depth_ros.nodes import completion_node
 from depth_ros.nodes.convert import ns_to_stamp
 
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 pytestmark = pytest.mark.ros
 
 BAD_IMAGES = {
@@ -209,6 +213,68 @@ def test_a_slow_method_drops_frames_and_never_queues_them(rig):
     assert len(one.depth) - before < 12
     # What came out is what was new: the last frame waited for one other at most.
     assert float(one.value('output', 'wait p95 [ms]')) < 450
+
+
+@pytest.fixture
+def stuck(rig, monkeypatch):
+    """A node that was deactivated in the middle of a frame, and the event that lets it go on."""
+    monkeypatch.setattr(completion_node, 'PATIENCE_S', 0.05)
+    monkeypatch.setattr(threading, 'excepthook', lambda raised: errors.append(raised.exc_value))
+    one, begun, go, errors = rig().start(), threading.Event(), threading.Event(), []
+    one.send_until(lambda: one.depth, 'depth')
+    method = one.node._pipeline._method
+    estimate = method.estimate
+
+    def slow(view):
+        begun.set()
+        assert go.wait(20.0)
+        return estimate(view)
+
+    method.estimate = slow
+    one.send_until(begun.is_set, 'the frame in hand')
+    assert one.node.trigger_deactivate() == SUCCESS
+    yield one, go
+    go.set()
+    one.stop()
+    one.wait_until(lambda: not workers(), what='the end of the worker')
+    assert errors == []
+
+
+def workers():
+    threads = threading.enumerate()
+    return [thread for thread in threads if thread.name == 'depth_ros_worker']
+
+
+def test_a_node_waits_for_the_frame_in_hand_before_it_works_again(stuck):
+    one, go = stuck
+    assert one.node.trigger_activate() == FAILURE
+    assert len(workers()) == 1
+    go.set()
+    one.wait_until(lambda: not workers(), what='the end of the frame')
+    assert one.node.trigger_activate() == SUCCESS
+    assert len(workers()) == 1
+    recovers(one)
+
+
+@pytest.mark.parametrize('ending', ['completed', 'refused'])
+def test_nothing_is_given_back_under_the_frame_in_hand(ending, stuck):
+    one, go = stuck
+    assert one.node.trigger_cleanup() == FAILURE
+    if ending == 'refused':
+        del one.node._pipeline.calibrator
+    go.set()
+    one.wait_until(lambda: not workers(), what='the end of the frame')
+    assert one.node.trigger_cleanup() == SUCCESS
+    one.start()
+    recovers(one)
+
+
+def test_a_shutdown_does_not_wait_for_the_frame_in_hand(stuck):
+    one, _ = stuck
+    started = time.monotonic()
+    assert one.node.trigger_shutdown() == SUCCESS
+    assert time.monotonic() - started < 2.0
+    assert workers()
 
 
 def test_an_error_inside_a_method_costs_one_frame(rig):

@@ -46,12 +46,14 @@ class Network:
 
     name = 'bpnet'
     fault: Exception | None = None
+    frames_left = 10**9
+    ends_badly = False
 
     def __init__(self, weights, backend, precision, threads):
         self.folder, self.size = weights.parent, None
 
     def prepare(self, height, width, may_build=True, may_skip=False):
-        if self.size == (height, width):
+        if self.fits(height, width):
             return
         assert threading.current_thread().name == 'depth_ros_upgrade'
         if self.fault is not None:
@@ -61,7 +63,13 @@ class Network:
         time.sleep(0.3)
         self.size = (height, width)
 
+    def fits(self, height, width):
+        return self.size == (height, width)
+
     def estimate(self, view):
+        self.frames_left -= 1
+        if self.frames_left < 0:
+            raise EngineError('CUDA on cuda:0: out of memory')
         assert self.size == view.sparse_m.shape, 'used before it was ready'
         depth_m = np.full(self.size, NETWORK_M, np.float32)
         return DepthEstimate(depth_m, depth_m / 100)
@@ -74,6 +82,8 @@ class Network:
 
     def close(self):
         self.size = None
+        if self.ends_badly:
+            raise RuntimeError('an illegal memory access was encountered')
 
 
 class Build:
@@ -205,8 +215,33 @@ def test_a_preparation_that_fails_leaves_the_stand_in_and_a_warning(rig, build, 
     assert came_out(one) == sent
     assert {depth_of(msg) for msg in one.depth} == {WALL_M}
     assert one.value('output', 'method') == 'guided'
-    assert one.value('output', 'method chosen because') == 'bpnet could not be prepared'
+    assert one.value('output', 'method chosen because') == 'bpnet failed'
     assert one.value('output', 'level') == '1'
+
+
+@pytest.mark.parametrize('ends_badly', [False, True])
+def test_a_network_that_fails_in_use_costs_one_frame(ends_badly, rig, build, monkeypatch):
+    monkeypatch.setattr(Network, 'frames_left', 6)  # the first is the one that warms it up
+    monkeypatch.setattr(Network, 'ends_badly', ends_badly)
+    one, sent = start(rig, build), []
+    build.finish()
+    stream(one, lambda: one.value('output', 'level') == '1', 'the warning', sent)
+    stream(one, lambda: 'bpnet failed' in one.value('output', 'method chosen because'), 'it', sent)
+    at = len(sent)
+    stream(one, lambda: len(sent) > at + 10, 'frames after it', sent)
+    one.wait_until(lambda: sent[-1] in came_out(one), what='the last frame')
+    (lost,) = set(sent) - set(came_out(one))
+    one.wait_until(lambda: one.dropped('EngineError') == 1, what='the lost frame')
+    depths = {stamp_to_ns(msg.header.stamp): depth_of(msg) for msg in one.depth}
+    assert [depths[stamp] for stamp in sent if stamp < lost][-5:] == 5 * [NETWORK_M]
+    assert {depths[stamp] for stamp in sent if stamp > lost} == {WALL_M}
+    message = one.value('output', 'message')
+    assert 'bpnet 64x96 failed: CUDA on cuda:0: out of memory' in message
+    assert one.value('output', 'level') == '1'
+    changed = one.node.set_parameters([Parameter('method', value='guided')])[0]
+    assert changed.successful
+    one.send_until(lambda: one.value('output', 'level') == '0', 'the end of the warning')
+    assert one.value('output', 'method') == 'guided'
 
 
 def test_a_build_that_is_killed_is_a_failure_with_its_signal(rig, build):
