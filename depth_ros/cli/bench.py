@@ -60,7 +60,8 @@ def main(args: argparse.Namespace) -> int:
     """Measure and print; 2 if a backend that was named cannot be measured, else 0."""
     names = args.backends or [name for name, why in available_backends().items() if not why]
     if not names:
-        raise EngineError(f'No backend can run here: {available_backends()}.')
+        reasons = (f'{name}: {why}' for name, why in available_backends().items())
+        raise EngineError('\n  '.join(['No backend can run here:', *reasons]))
     request = requested(args, names[0])
     if len(names) == 1:
         results = [measure(args, names[0])]
@@ -126,7 +127,9 @@ def _measured_apart(args: argparse.Namespace, backend: str) -> list[dict[str, An
     for option in ('precision', 'family', 'threads', 'runs'):
         command += [f'--{option}', str(getattr(args, option))]
     command += ['--size', '{}x{}'.format(*args.size), '--backend', backend]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in answer.stderr.splitlines():
+        print(f'{backend}: {line}', file=sys.stderr)
     return json.loads(answer.stdout)['results'] if answer.returncode == 0 else []
 
 

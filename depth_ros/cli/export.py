@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -26,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Export, check, report; the exit code is 0."""
+    export.require_libraries()
     request = requested(args)
     start_s = time.monotonic()
     if (exported := export.find(request, args.output)) is None:
-        print('exporting; this takes up to some minutes', file=sys.stderr)
         with tidied():
             exported = export.export(request, args.output)
     seconds = time.monotonic() - start_s

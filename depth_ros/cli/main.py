@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--version', action='version', version=f'depth_ros {__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     for name, (module, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=f'{summary.capitalize()}.')
+        command = commands.add_parser(
+            name, help=summary, description=f'{summary[:1].upper()}{summary[1:]}.'
+        )
         if name in arguments[:1]:  # each command brings its own imports: load the one asked for
             importlib.import_module(module).add_arguments(command)
     args = parser.parse_args(arguments)
@@ -56,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(importlib.import_module(COMMANDS[args.command].module).main(args))
     except KeyboardInterrupt:
+        print(f'depth_ros {args.command}: interrupted', file=sys.stderr)
         return EXIT_INTERRUPTED
     except (DepthRosError, OSError) as error:
         print(f'depth_ros {args.command}: {error}', file=sys.stderr)

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar='list|fetch|verify', required=True)
 
     def action(name: str, run: Any, what: str) -> argparse.ArgumentParser:
-        added = actions.add_parser(name, help=what, description=f'{what.capitalize()}.')
+        added = actions.add_parser(name, help=what, description=f'{what[:1].upper()}{what[1:]}.')
         added.set_defaults(run=run)
         return added
 
@@ -72,6 +72,14 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _intact(name: str) -> Record | None:
+    """The record of fetched weights that are what was fetched."""
+    try:
+        return verify(name)
+    except ModelError:
+        return None
+
+
 def _record(name: str) -> Record | None:
     """What was written down when weights were fetched; None if nothing, or nothing legible."""
     try:
@@ -99,14 +107,24 @@ def _describe(known: ModelCard) -> None:
     print(f'  project     {known.source}')
     print(f'  trained on  {known.trained_on}')
     print(f'  licences    {known.terms}')
+    if known.by_hand:
+        print(f'  by hand     {known.by_hand}')
 
 
 def _fetch(args: argparse.Namespace) -> int:
     wanted = card(args.name)
+    if not (args.force or args.source_file) and (record := _intact(wanted.name)):
+        here = f'{wanted.name} is here since {record.fetched}, from {record.source}'
+        print(f'{here}; --force fetches it anew')
+        return 0
+    if not (wanted.url or args.source_file):
+        raise ModelError(f'{wanted.name} cannot be downloaded by this command. {wanted.by_hand}')
     print(f'{wanted.name}: {wanted.title}, about {wanted.megabytes} MB')
     _describe(wanted)
     print(f'  from        {args.source_file or wanted.url or wanted.source}')
     accepted = args.accept_licence or _asked('Do you accept these licences? [y/N] ')
+    if not accepted and sys.stdin.isatty():
+        raise ModelError('not fetched')
     with ProgressBar(f'{wanted.name} MB') as bar:
         record = fetch(
             wanted,

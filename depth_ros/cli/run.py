@@ -24,6 +24,7 @@ from depth_ros.evaluation.report import json_text, table, write_json
 from depth_ros.files import write_atomic
 from depth_ros.frame import Float32
 from depth_ros.geometry.cloud import cloud_shape, fill_cloud
+from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS
 from depth_ros.pipeline.config import OutputConfig, PipelineConfig, flatten
 from depth_ros.pipeline.fusion import FusionPipeline, FusionResult
@@ -55,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
     config = parse_config(args.settings, args.method)
     rows: list[dict[str, Any]] = []
     with one_per_camera(dataset, config) as pipelines:
+        _tell_choice(config, next(iter(pipelines.values())))
         write_json(args.output / 'config.json', _settings(args, config))
         try:
             with ProgressBar('run') as progress:
@@ -64,12 +66,19 @@ def main(args: argparse.Namespace) -> int:
                     progress(len(rows), len(dataset))
         except KeyboardInterrupt:
             print(f'interrupted after {len(rows)} of {len(dataset)} images', file=sys.stderr)
-    cameras = [_camera_row(name, pipeline) for name, pipeline in pipelines.items()]
+        cameras = [_camera_row(name, pipeline) for name, pipeline in pipelines.items()]
     if args.json:
         print(json_text({'images': rows, 'cameras': cameras}))
     elif rows:
         print(f'{table(rows)}\n\n{table(cameras)}\n\nwrote {args.output}')
     return 0 if len(rows) == len(dataset) else EXIT_INTERRUPTED
+
+
+def _tell_choice(config: PipelineConfig, pipeline: FusionPipeline) -> None:
+    """Say which method runs and why, where settings of networks were given."""
+    default = PipelineConfig()
+    if (config.bpnet, config.engine) != (default.bpnet, default.engine):
+        print(f'method {pipeline.method_name}: {pipeline.method_reason}', file=sys.stderr)
 
 
 def _completed(
@@ -141,10 +150,11 @@ def _row(sample: Sample, result: FusionResult) -> dict[str, Any]:
 
 def _camera_row(name: str, pipeline: FusionPipeline) -> dict[str, Any]:
     """What the pipeline of a camera measured at held-out returns of its last images."""
-    accuracy = pipeline.calibrator.accuracy()
+    accuracy, method = pipeline.calibrator.accuracy(), pipeline.method
     return {
         'camera': name,
         'method': pipeline.method_name,
+        'runs on': method.describe() if isinstance(method, Preparable) else 'CPU',
         'held-out': accuracy.returns if accuracy else 0,
         'median error_m': accuracy.median_error_m if accuracy else None,
         'p95 error_m': accuracy.p95_error_m if accuracy else None,

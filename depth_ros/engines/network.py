@@ -29,9 +29,13 @@ def family_of(request: NetworkRequest) -> NetworkFamily:
         or request.height % stride
         or (request.width % stride)
     ):
+        fitting = 'x'.join(
+            str(max(1, -(-length // stride)) * stride)
+            for length in (request.height, request.width)
+        )
         raise EngineError(
             f'Height and width of {request.family} must be multiples of {stride}, got '
-            f'{request.height}x{request.width}.'
+            f'{request.height}x{request.width}; images of that size run at {fitting}.'
         )
     return network
 

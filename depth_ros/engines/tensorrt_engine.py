@@ -173,7 +173,7 @@ def import_tensorrt() -> ModuleType:
     if not torch.cuda.is_available():
         raise EngineError(
             f'TensorRT needs an NVIDIA GPU and a PyTorch with CUDA; PyTorch {torch.__version__} '
-            f'finds none. Use another backend, or install the driver and that PyTorch.'
+            f'finds none. Install the driver and that PyTorch, or use another backend.'
         )
     try:
         import tensorrt

@@ -62,7 +62,7 @@ def fetch(
         if not force and (record := _intact(card.name)):
             return record
         if not card.url:
-            raise ModelError(f'{card.name} cannot be downloaded from here. {card.by_hand}')
+            raise ModelError(f'{card.name} cannot be downloaded by this command. {card.by_hand}')
         part = weights.with_suffix('.part')
         download(card.url, part, progress)
         try:

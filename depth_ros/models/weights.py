@@ -134,7 +134,7 @@ def locate(weights: str, family: str = 'bpnet') -> Path:
         path = Path(weights).expanduser()
         if path.is_file():
             return path
-        raise ModelError(f'{family}.weights: {weights!r} is no file and none of {list(cards)}.')
+        raise ModelError(f'Weights {weights!r} of {family}: no file, and none of {list(cards)}.')
     if weights and weights not in cards:
         raise ModelError(f'{weights} is not for {family}, which has {list(cards)}.')
     names = [weights] if weights else list(cards)
@@ -147,7 +147,7 @@ def locate(weights: str, family: str = 'bpnet') -> Path:
         f'`depth_ros models fetch {wanted.name}` fetches them, about {wanted.megabytes} MB '
         f'({wanted.terms}).'
     )
-    file = f'Or give a file by the setting {family}.weights.'
+    file = f'Or give a file in place of the name (setting {family}.weights).'
     raise ModelError(f'{lack} {wanted.by_hand or fetch} {file}')
 
 

@@ -215,7 +215,7 @@ class Preparation:
             command = self._builder(self._method, *self._size)
             if command is None:
                 raise
-            self._enter('building')
+            self._enter('exporting' if 'export' in command else 'building')
             try:
                 self._build(command)
                 self._enter('opening')

@@ -68,7 +68,7 @@ def test_a_process_of_its_own_gives_its_reason(
         model=tiny_weights, size=(63, 96), precision='fp32', family='bpnet', threads=1, runs=4
     )
     assert bench._measured_apart(args, 'torch') == []
-    assert capfd.readouterr().err.startswith('depth_ros bench: Height and width of bpnet must be')
+    assert capfd.readouterr().err.startswith('torch: depth_ros bench: Height and width of bpnet')
 
 
 def test_stages_of_a_gpu_are_summed_by_run(

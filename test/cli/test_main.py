@@ -34,7 +34,8 @@ def test_help_of_every_command(command: str, capsys: pytest.CaptureFixture[str])
     assert end.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith(f'usage: depth_ros {command} ')
-    assert COMMANDS[command].summary.capitalize() in ' '.join(out.split())
+    summary = COMMANDS[command].summary
+    assert summary[:1].upper() + summary[1:] in ' '.join(out.split())
 
 
 def test_help_and_version_as_a_process() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 import json
@@ -116,6 +117,24 @@ def test_fetch_from_a_file_then_list_and_verify(
     assert capsys.readouterr().out.splitlines()[-1].startswith('OK    tiny  ')
 
 
+def test_what_is_here_is_not_asked_for_again(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['models', 'fetch', 'tiny', '--accept-licence', '--from', str(weights)]) == 0
+    capsys.readouterr()
+    assert main(['models', 'fetch', 'tiny']) == 0
+    assert f'tiny is here since {datetime.date.today()}, from {weights}' in capsys.readouterr().out
+
+
+def test_what_only_a_browser_gets_is_told_before_the_question(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['models', 'fetch', 'tiny', '--accept-licence']) == 2
+    answer = capsys.readouterr()
+    assert 'Ask its authors.' in answer.err
+    assert answer.out == ''
+
+
 def test_without_a_terminal_the_option_is_named(
     weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +160,7 @@ def test_on_a_terminal_the_user_is_asked(
     assert main(['models', 'fetch', 'tiny', '--from', str(weights)]) == code
     answer = capsys.readouterr()
     assert answer.out.index('licence not stated') < answer.out.index('[y/N]')
-    assert ('--accept-licence' in answer.err) == (code == 2)
+    assert ('not fetched' in answer.err) == (code == 2)
 
 
 def test_what_cannot_be_done_is_one_line(

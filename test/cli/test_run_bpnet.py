@@ -12,7 +12,11 @@ from depth_ros.cli.main import main
 
 
 def test_kitti_sample_goes_through_at_a_reduced_size(
-    data_dir: Path, key_named_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path,
+    key_named_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
     out = tmp_path / 'out'
@@ -32,6 +36,9 @@ def test_kitti_sample_goes_through_at_a_reduced_size(
     assert known.mean() > 0.5  # the others are behind the camera: these weights mean nothing
     assert (depth_m[known] > 0).all()
     assert (sigma_m[known] > 0).all()
+    said = capsys.readouterr()
+    assert 'method bpnet: chosen by the parameter `method`' in said.err
+    assert 'torch fp32 on cpu' in said.out
     assert json.loads((out / 'config.json').read_text())['settings']['method'] == 'bpnet'
 
 

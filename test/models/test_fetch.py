@@ -232,7 +232,9 @@ def test_from_a_file(tiny_card: ModelCard, server: Any, cache: Path, tmp_path: P
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr('BP_TINY/result_ema.pth', server.content)
     offline = dataclasses.replace(tiny_card, url='', by_hand='Ask the authors.')
-    with pytest.raises(ModelError, match=r'cannot be downloaded from here\. Ask the authors\.'):
+    with pytest.raises(
+        ModelError, match=r'cannot be downloaded by this command\. Ask the authors\.'
+    ):
         get(offline)
     record = get(offline, source_file=path)
     assert record.source == str(path)

@@ -129,7 +129,7 @@ def test_nothing_here_names_the_command_the_licence_and_the_setting(cache: Path)
     assert said.startswith('No weights of bpnet are here. `depth_ros models fetch dmd3c` fetches')
     assert 'about 359 MB' in said
     assert 'licence not stated' in said
-    assert 'the setting bpnet.weights' in said
+    assert 'setting bpnet.weights' in said
     with pytest.raises(ModelError, match=r'^bpnet-nyu is not fetched\. .*drive\.google\.com'):
         locate('bpnet-nyu')
 
@@ -154,7 +154,7 @@ def test_a_file_is_itself(cache: Path, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv('HOME', str(tmp_path))
     assert locate('~/own.pth') == tmp_path / 'own.pth'
     for wrong in ('dmd4c', str(tmp_path), '/no/such/file.pth'):
-        with pytest.raises(ModelError, match=rf"^bpnet.weights: '{wrong}' is no file .*dmd3c"):
+        with pytest.raises(ModelError, match=rf"^Weights '{wrong}' of bpnet: no file.*dmd3c"):
             locate(wrong)
 
 

@@ -71,7 +71,7 @@ def complete(
     Args:
         model: what `build` returned, loaded; may be `.double()`, may lie on a GPU.
         rgb: (H, W, 3) uint8.
-        sparse_m: (H, W) depth in metres (times what the weights want), 0 = none.
+        sparse_m: (H, W) depth in metres (times what the weights want), 0 or NaN = none.
         K: (3, 3) camera matrix of this image in pixels.
         normalisation: (2, 3) mean and standard deviation of 0..255 RGB.
 
@@ -84,7 +84,8 @@ def complete(
     import torch
 
     height, width = _checked_size(rgb, sparse_m)
-    rgb, sparse = padded(rgb, sparse_m.astype(np.float32))
+    known_m = np.where(np.isfinite(sparse_m), sparse_m, 0.0)
+    rgb, sparse = padded(rgb, known_m.astype(np.float32))
     mean, std = np.asarray(normalisation)
     image = ((rgb - mean) / std).astype(np.float32).transpose(2, 0, 1)
     parameter = next(model.parameters())

@@ -95,6 +95,15 @@ def test_fewer_than_four_returns_are_enough(
     assert np.isfinite(depth).all()
 
 
+def test_nan_is_no_return(key_named_bpnet: Any, oracle: Arrays) -> None:
+    rgb, sparse_m, K = oracle['rgb'], oracle['S'][0, 0], oracle['K'][0]
+    with_nan = np.where(sparse_m > 0, sparse_m, np.nan)
+    np.testing.assert_array_equal(
+        bpnet.complete(key_named_bpnet, rgb, with_nan, K),
+        bpnet.complete(key_named_bpnet, rgb, sparse_m, K),
+    )
+
+
 def test_no_return_is_refused(key_named_bpnet: Any, oracle: Arrays) -> None:
     with pytest.raises(ModelError, match='at least one'):
         bpnet.complete(key_named_bpnet, oracle['rgb'], np.zeros((64, 96)), oracle['K'][0])
