@@ -13,7 +13,7 @@ from depth_ros.errors import ModelError
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.models.fetch import fetch
 from depth_ros.models.registry import MODELS, ModelCard, card
-from depth_ros.models.weights import Record, is_fetched, verify, weights_path
+from depth_ros.models.weights import Record, intact, is_fetched, verify, weights_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,14 +72,6 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _intact(name: str) -> Record | None:
-    """The record of fetched weights that are what was fetched."""
-    try:
-        return verify(name)
-    except ModelError:
-        return None
-
-
 def _record(name: str) -> Record | None:
     """What was written down when weights were fetched; None if nothing, or nothing legible."""
     try:
@@ -113,7 +105,7 @@ def _describe(known: ModelCard) -> None:
 
 def _fetch(args: argparse.Namespace) -> int:
     wanted = card(args.name)
-    if not (args.force or args.source_file) and (record := _intact(wanted.name)):
+    if not (args.force or args.source_file) and (record := intact(wanted.name)):
         here = f'{wanted.name} is here since {record.fetched}, from {record.source}'
         print(f'{here}; --force fetches it anew')
         return 0

@@ -18,7 +18,7 @@ from depth_ros.files import sha256_of, write_atomic
 from depth_ros.models.checkpoint import read_state_dict
 from depth_ros.models.download import Progress, discard, download
 from depth_ros.models.registry import ModelCard, family
-from depth_ros.models.weights import Record, check, verify, weights_path
+from depth_ros.models.weights import Record, check, intact, weights_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ def fetch(
     with _alone(weights.with_suffix('.lock'), card.name):
         if source_file is not None:
             return _keep(card, source_file, str(source_file.resolve()), force)
-        if not force and (record := _intact(card.name)):
+        if not force and (record := intact(card.name)):
             return record
         if not card.url:
             raise ModelError(f'{card.name} cannot be downloaded by this command. {card.by_hand}')
@@ -97,13 +97,6 @@ def _alone(path: Path, name: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise ModelError(f'Another process is fetching {name}; wait for it.') from error
         yield
-
-
-def _intact(name: str) -> Record | None:
-    try:
-        return verify(name)
-    except ModelError:
-        return None
 
 
 def _keep(card: ModelCard, file: Path, source: str, force: bool) -> Record:

@@ -170,6 +170,14 @@ def verify(name: str) -> Record:
     return record
 
 
+def intact(name: str) -> Record | None:
+    """The record of weights that are what was fetched; None of others."""
+    try:
+        return verify(name)
+    except ModelError:
+        return None
+
+
 def network_card(weights: Path) -> ModelCard | None:
     """The card of the public weights in a file, by the record beside it; None of other files.
 
