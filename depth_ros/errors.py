@@ -5,7 +5,17 @@ A message gives the offending value and the way out. Catch `DepthRosError` to ca
 
 
 class DepthRosError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything this package raises on purpose.
+
+    Args:
+        message: what is wrong, with the value and the way out.
+        reason: short key under which a node counts the frame that was lost by it; by default
+            the name of the class.
+    """
+
+    def __init__(self, message: str, reason: str = '') -> None:
+        super().__init__(message)
+        self.reason = reason or type(self).__name__
 
 
 class FrameError(DepthRosError):
@@ -32,6 +42,13 @@ class MethodError(DepthRosError):
     """A depth method is unknown or cannot run on what it was given."""
 
 
+class NotReadyError(MethodError):
+    """The method is still being prepared, and there is no other that could stand in."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 'not_ready')
+
+
 class PipelineError(DepthRosError):
     """A frame cannot be processed."""
 
@@ -45,16 +62,10 @@ class EvaluationError(DepthRosError):
 
 
 class NodeError(DepthRosError):
-    """A ROS message, parameter or transform cannot be used.
-
-    Args:
-        message: what is wrong, with the value and the way out.
-        reason: short key under which the node counts the dropped message.
-    """
+    """A ROS message, parameter or transform cannot be used."""
 
     def __init__(self, message: str, reason: str = 'bad_message') -> None:
-        super().__init__(message)
-        self.reason = reason
+        super().__init__(message, reason)
 
 
 class MissingDependencyError(DepthRosError):

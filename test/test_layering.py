@@ -65,7 +65,7 @@ OPTIONAL = {
     'torch',
 }
 # The networks themselves derive from torch classes; whoever uses them imports them where used.
-NETWORKS = re.compile(r'models/\w+/(?!__init__)\w+\.py')
+NETWORKS = re.compile(r'models/(\w+/(?!__init__)\w+|vit|dinov2|dpt)\.py')
 TENSORRT = ('engines/build.py', 'engines/tensorrt_engine.py')
 
 

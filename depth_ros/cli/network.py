@@ -49,7 +49,9 @@ def requested(args: argparse.Namespace, backend: str = 'auto') -> NetworkRequest
     family = known.family if known else args.family
     height, width = args.size
     precision = resolve_precision(args.precision, backend)
-    request = NetworkRequest(family, locate(args.model, family), height, width, precision)
+    request = NetworkRequest(
+        family, locate(args.model, (family,), 'MODEL'), height, width, precision
+    )
     family_of(request)
     return request
 

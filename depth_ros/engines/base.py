@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from depth_ros.errors import EngineError
 
-PRECISIONS = ('fp32', 'fp16')
+PRECISIONS = ('fp32', 'fp16', 'fp16_all')
+"""Half precision where a network allows it: in `fp16` attention keeps its scores and softmax in
+single precision, lest they overflow; in `fp16_all` it does not, which is faster and less safe."""
 BACKENDS = ('tensorrt', 'torch', 'onnxruntime', 'openvino')
 WARM_UP_RUNS = 3
 """Runs until an engine is as fast as it gets: kernels are chosen and memory is laid out then."""
@@ -28,7 +30,7 @@ class NetworkRequest:
         weights: file with its parameters.
         height: of the input in pixels, a multiple of the family's `STRIDE`.
         width: of the input in pixels.
-        precision: `fp32` or `fp16`.
+        precision: one of `PRECISIONS`.
     """
 
     family: str
@@ -48,7 +50,7 @@ class Engine(Protocol):
     Attributes:
         backend: one of `BACKENDS`.
         device: `cpu`, or a torch device such as `cuda:0`.
-        precision: `fp32` or `fp16`.
+        precision: one of `PRECISIONS`.
     """
 
     backend: str

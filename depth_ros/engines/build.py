@@ -40,7 +40,7 @@ def build_flags(precision: str) -> tuple[str, ...]:
     flags = []
     if hasattr(trt.NetworkDefinitionCreationFlag, 'EXPLICIT_BATCH'):
         flags = ['EXPLICIT_BATCH']  # 8 must be told, 10 does not mind, 11 does not know it
-    is_fp16 = precision == 'fp16'
+    is_fp16 = precision != 'fp32'
     if (is_fp16 and version >= FIRST_STRONGLY_TYPED) or not hasattr(trt.BuilderFlag, 'FP16'):
         flags += ['STRONGLY_TYPED']
     elif is_fp16:

@@ -138,8 +138,9 @@ def _write(request: NetworkRequest, path: Path) -> Exported:
     golden = family.golden_inputs(request.height, request.width)
     inputs = {name: golden[name] for name in family.INPUTS}
     loaded = load_network(request)
-    reference = _reference(family.deployed(loaded, 'fp32'), inputs, family.OUTPUTS)
-    network = family.deployed(loaded, request.precision)
+    size = request.height, request.width
+    reference = _reference(family.deployed(loaded, 'fp32', size), inputs, family.OUTPUTS)
+    network = family.deployed(loaded, request.precision, size)
     del loaded
     _refuse_large(network)
     _export_quietly(network, inputs, family.OUTPUTS, path)

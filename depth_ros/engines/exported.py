@@ -27,7 +27,7 @@ class Exported:
         family: name in `depth_ros.models.registry.FAMILIES`.
         height: of the input in pixels.
         width: of the input in pixels.
-        precision: `fp32` or `fp16`.
+        precision: one of `PRECISIONS`.
         opset: ONNX operator set.
         version: of this package that exported it; another may run its networks differently.
     """

@@ -23,6 +23,11 @@ def family_of(request: NetworkRequest) -> NetworkFamily:
         ModelError: the family is unknown.
     """
     network = family(request.family)
+    if network.SIZE not in (None, (request.height, request.width)):
+        raise EngineError(
+            f'{request.family} runs at {"x".join(map(str, network.SIZE))} only, got '
+            f'{request.height}x{request.width}; images of any size are brought to that.'
+        )
     stride = network.STRIDE
     if (
         min(request.height, request.width) < stride

@@ -38,7 +38,7 @@ class PlanKey:
         cuda: major version of CUDA.
         gpu: name of the GPU.
         compute_capability: of the GPU, such as `8.7`.
-        precision: `fp32` or `fp16`.
+        precision: one of `PRECISIONS`.
         shapes: of the inputs.
         flags: of the network and of the builder.
         schema: `SCHEMA`.

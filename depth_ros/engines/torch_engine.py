@@ -84,14 +84,14 @@ class TorchEngine:
         self._model: Any = None
         if self._device.type == 'cpu':
             torch.set_num_threads(thread_count(threads))
-        loaded = load_network(request)
+        loaded, size = load_network(request), (request.height, request.width)
         reference = None
         try:
             if self.precision != 'fp32':
-                self._model = self._placed(network.deployed(loaded, 'fp32'))
+                self._model = self._placed(network.deployed(loaded, 'fp32', size))
                 reference = self.infer(golden)
                 self.close()  # before there is another on the device
-            self._model = self._placed(network.deployed(loaded, self.precision))
+            self._model = self._placed(network.deployed(loaded, self.precision, size))
             del loaded
             if self._device.type == 'cuda':
                 with self._settings():

@@ -33,7 +33,7 @@ def fill_cloud(
     intrinsics: Intrinsics,
     stride: int = 1,
 ) -> None:
-    """Write the cloud of a depth map in place; NaN depth gives NaN points.
+    """Write the cloud of a depth map in place; NaN and infinite depth gives NaN points.
 
     Args:
         cloud: (h, w, 5) C-contiguous float32 of `cloud_shape`, in the order of `CLOUD_FIELDS`;
@@ -48,7 +48,8 @@ def fill_cloud(
         GeometryError: `cloud` has another shape.
     """
     check_cloud(cloud, intrinsics, stride)
-    z = np.ascontiguousarray(depth_m[::stride, ::stride])
+    z = depth_m[::stride, ::stride]
+    z = np.where(z < np.inf, z, np.float32(np.nan))
     u = np.arange(0, intrinsics.width, stride, dtype=np.float32)
     v = np.arange(0, intrinsics.height, stride, dtype=np.float32)
     x = z * ((u - np.float32(intrinsics.cx)) / np.float32(intrinsics.fx))

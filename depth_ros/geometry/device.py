@@ -193,6 +193,7 @@ def fill_cloud(
         return (pixel - centre) / torch.full_like(pixel, focal)
 
     z = depth_m[::stride, ::stride]
+    z = z.masked_fill(z == math.inf, math.nan)
     x = z * rays(intrinsics.width, intrinsics.cx, intrinsics.fx)
     y = z * rays(intrinsics.height, intrinsics.cy, intrinsics.fy)[:, None]
     red, green, blue = image[::stride, ::stride].int().unbind(2)

@@ -15,9 +15,13 @@ class DepthMethod(Protocol):
     """A way from a camera view to dense depth with a raw (uncalibrated) sigma.
 
     `estimate` raises `MethodError` if the view cannot be completed.
+
+    Attributes:
+        needs_lidar: whether it completes sparse depth; otherwise it does not look at it.
     """
 
     name: str
+    needs_lidar: bool
 
     def estimate(self, view: CameraView) -> DepthEstimate:
         """Dense depth of a view; NaN where the method does not know."""
@@ -61,6 +65,14 @@ class Preparable(DepthMethod, Protocol):
 
         Raises:
             DepthRosError: it cannot be made ready, and why.
+        """
+        ...
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse views (height, width) that no preparation would help.
+
+        Raises:
+            MethodError: such as too small, with the limit.
         """
         ...
 

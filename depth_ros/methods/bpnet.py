@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from depth_ros.engines.base import Engine, NetworkRequest
-from depth_ros.engines.open import candidates, open_engine, resolve_precision, suited
 from depth_ros.errors import MethodError, ModelError
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
+from depth_ros.methods.network_slot import NetworkSlot
 from depth_ros.models import bpnet
 from depth_ros.models.registry import KITTI
 from depth_ros.models.weights import network_card
@@ -23,11 +22,12 @@ class BPNet:
         weights: file of its parameters; those fetched know their scale of depth and their
             normalisation, others are taken for weights of KITTI.
         backend: one of `depth_ros.engines.base.BACKENDS`, or `auto`.
-        precision: `fp32`, `fp16` or `auto`.
+        precision: one of `depth_ros.engines.base.PRECISIONS`, or `auto`.
         threads: of a CPU backend; 0 = chosen.
     """
 
     name = 'bpnet'
+    needs_lidar = True
 
     def __init__(
         self, weights: Path, backend: str = 'auto', precision: str = 'auto', threads: int = 0
@@ -35,49 +35,37 @@ class BPNet:
         card = network_card(weights)
         self._depth_scale = card.depth_scale if card else 1.0
         self._normalisation = np.array(card.normalisation if card else KITTI, dtype=np.float32)
-        self._weights, self._threads = weights, threads
-        self._backend, self._precision = backend, precision
-        self._engine: Engine | None = None
-        self._size = (0, 0)
+        self._slot = NetworkSlot('bpnet', weights, backend, precision, threads)
 
     @property
     def device(self) -> str | None:
         """Torch device of the engine in use; None = it works on the host."""
-        if self._engine is None or self._engine.device == 'cpu':
-            return None
-        return self._engine.device
+        return self._slot.device
 
     def prepare(
         self, height: int, width: int, may_build: bool = True, may_skip: bool = False
     ) -> None:
         """Open the engine for views (height, width); see `Preparable`."""
-        self._opened(height, width, may_build, may_skip)
+        self._slot.opened(bpnet.padded_size(height, width), may_build, may_skip)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Any size will do: small ones are padded."""
 
     def fits(self, height: int, width: int) -> bool:
         """Whether the engine is open for views (height, width)."""
-        return self._engine is not None and self._size == bpnet.padded_size(height, width)
+        return self._slot.fits(bpnet.padded_size(height, width))
 
     def build_arguments(self, height: int, width: int) -> list[str] | None:
         """Arguments of `depth_ros` that make the plan or the ONNX file; see `Preparable`."""
-        best = next((c for c in candidates(self._backend) if not c.obstacle), None)
-        if best is None or best.backend == 'torch':
-            return None
-        request = suited(self._requested(height, width), best, self._backend)
-        command = ['build', '--progress-json'] if best.backend == 'tensorrt' else ['export']
-        size = f'{request.height}x{request.width}'
-        return [*command, str(self._weights), '--size', size, '--precision', request.precision]
+        return self._slot.build_arguments(bpnet.padded_size(height, width))
 
     def describe(self) -> str:
         """What it runs on."""
-        if self._engine is None:
-            return 'nothing yet'
-        return f'{self._engine.backend} {self._engine.precision} on {self._engine.device}'
+        return self._slot.describe()
 
     def close(self) -> None:
         """Free the engine."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
+        self._slot.close()
 
     def estimate(self, view: CameraView) -> DepthEstimate:
         """Complete a view.
@@ -87,7 +75,7 @@ class BPNet:
             DepthRosError: the engine cannot be opened.
         """
         height, width = view.sparse_m.shape
-        engine = self._opened(height, width)
+        engine = self._slot.opened(bpnet.padded_size(height, width))
         image, sparse_m = bpnet.padded(view.image, view.sparse_m * np.float32(self._depth_scale))
         K = view.intrinsics.matrix
         try:
@@ -112,7 +100,7 @@ class BPNet:
         from depth_ros.models.bpnet import device_inputs
 
         height, width = view.sparse_m.shape
-        engine = self._opened(height, width)
+        engine = self._slot.opened(bpnet.padded_size(height, width))
         sparse_m = view.sparse_m * self._depth_scale
         K = view.intrinsics.matrix
         try:
@@ -125,21 +113,3 @@ class BPNet:
         unknown = ~((depth_m > 0) & depth_m.isfinite() & sigma_m.isfinite())
         both = (values.masked_fill(unknown, float('nan')) for values in (depth_m, sigma_m))
         return DeviceEstimate(*both)
-
-    def _opened(
-        self, height: int, width: int, may_build: bool = True, may_skip: bool = False
-    ) -> Engine:
-        """The engine for views (height, width)."""
-        if self._engine is None or not self.fits(height, width):
-            self.close()
-            request = self._requested(height, width)
-            self._engine = open_engine(
-                request, self._backend, self._threads, may_build=may_build, may_skip=may_skip
-            )
-            self._size = request.height, request.width
-        return self._engine
-
-    def _requested(self, height: int, width: int) -> NetworkRequest:
-        """The network for views (height, width)."""
-        precision = resolve_precision(self._precision, self._backend)
-        return NetworkRequest('bpnet', self._weights, *bpnet.padded_size(height, width), precision)

@@ -23,6 +23,7 @@ class Guided:
     """
 
     name = 'guided'
+    needs_lidar = True
 
     def __init__(self, extrapolate: bool = False) -> None:
         self.extrapolate = extrapolate

@@ -47,6 +47,7 @@ class IpBasic:
     """IP-Basic behind our interface; it has no uncertainty, so sigma is a share of depth."""
 
     name = 'ip_basic'
+    needs_lidar = True
     relative_sigma = 0.05
 
     def estimate(self, view: CameraView) -> DepthEstimate:

@@ -18,7 +18,7 @@ from depth_ros.files import sha256_of, write_atomic
 from depth_ros.models.checkpoint import read_state_dict
 from depth_ros.models.download import Progress, discard, download
 from depth_ros.models.registry import ModelCard, family
-from depth_ros.models.weights import Record, check, intact, weights_path
+from depth_ros.models.weights import Record, check, intact, official, weights_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -158,7 +158,7 @@ def _parameters(card: ModelCard, file: Path) -> dict[str, Tensor]:
     with torch.device('meta'):  # names and shapes, no memory
         model = family(card.family).build()
     try:
-        state = read_state_dict(file)
+        state = dict(official(model, read_state_dict(file)))
         check(model, state, str(file))
     except ModelError as error:
         raise _UnusableError(str(error)) from error

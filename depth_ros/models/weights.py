@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depth_ros.errors import ModelError
 from depth_ros.files import cache_dir, sha256_of
+from depth_ros.models.base import PublishedTwice
 from depth_ros.models.checkpoint import read_state_dict
 from depth_ros.models.registry import MODELS, ModelCard, card
 
@@ -28,9 +29,14 @@ def load(model: nn.Module, path: Path | str) -> None:
         ModelError: the file cannot be read, or its parameters are not those of the network.
         MissingDependencyError: PyTorch or safetensors is not installed.
     """
-    state = read_state_dict(path)
+    state = official(model, read_state_dict(path))
     check(model, state, str(path))
     model.load_state_dict(state)
+
+
+def official(model: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Parameters under the names of a network, be they published under others too."""
+    return model.official_names(state) if isinstance(model, PublishedTwice) else state
 
 
 def check(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
@@ -118,37 +124,41 @@ def is_fetched(name: str) -> bool:
     return path.is_file() and path.with_suffix('.json').is_file()
 
 
-def locate(weights: str, family: str = 'bpnet') -> Path:
+def locate(
+    weights: str, families: Collection[str] = ('bpnet',), setting: str = 'bpnet.weights'
+) -> Path:
     """The file that is meant by a setting such as `bpnet.weights`.
 
     Args:
         weights: a name of the registry; or a file; or empty for the first of the registry that
             is fetched.
-        family: the network that they are for.
+        families: networks that they may be for.
+        setting: name of it, for messages.
 
     Raises:
         ModelError: there is no such file or none is fetched; it says what to do.
     """
-    cards = {name: known for name, known in MODELS.items() if known.family == family}
+    cards = {name: known for name, known in MODELS.items() if known.family in families}
     if weights and weights not in MODELS:
         path = Path(weights).expanduser()
         if path.is_file():
             return path
-        raise ModelError(f'Weights {weights!r} of {family}: no file, and none of {list(cards)}.')
+        known = f', and none of {list(cards)}' if cards else ''
+        raise ModelError(f'{setting} {weights!r}: no file{known}.')
     if weights and weights not in cards:
-        raise ModelError(f'{weights} is not for {family}, which has {list(cards)}.')
+        raise ModelError(f'{setting} {weights!r} is for another network; here fit {list(cards)}.')
     names = [weights] if weights else list(cards)
     for name in names:
         if is_fetched(name):
             return weights_path(name)
     wanted = cards[names[0]]
-    lack = f'{weights} is not fetched.' if weights else f'No weights of {family} are here.'
+    lack = f'{weights} is not fetched.' if weights else f'No weights for {setting} are here.'
     fetch = (
         f'`depth_ros models fetch {wanted.name}` fetches them, about {wanted.megabytes} MB '
         f'({wanted.terms}).'
     )
-    file = f'Or give a file in place of the name (setting {family}.weights).'
-    raise ModelError(f'{lack} {wanted.by_hand or fetch} {file}')
+    file = '' if wanted.monocular else f' Or give a file in place of the name ({setting}).'
+    raise ModelError(f'{lack} {wanted.by_hand or fetch}{file}')
 
 
 def verify(name: str) -> Record:

@@ -129,4 +129,4 @@ def test_weights_that_are_not_there(
 ) -> None:
     install(fake('10.3.0.30'), monkeypatch)
     assert build('nowhere.pth') == 2
-    assert "Weights 'nowhere.pth' of tiny: no file" in capsys.readouterr().err
+    assert "MODEL 'nowhere.pth': no file." in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_missing_weights_are_named_with_the_way_out(
     command = ['run', str(source), '-o', str(tmp_path / 'out'), '--method', 'bpnet']
     assert main(command) == 2
     said = capsys.readouterr().err
-    assert 'No weights of bpnet' in said
+    assert 'No weights for bpnet.weights are here' in said
     assert 'depth_ros models fetch dmd3c' in said
     assert 'licence' in said
     assert not (tmp_path / 'out').exists()

@@ -170,8 +170,8 @@ def test_torch_in_fp16_that_computes_something_else_gives_way_to_fp32(
 ) -> None:
     deployed = family('tiny').deployed
 
-    def overflowing(model: Any, precision: str) -> Any:
-        network = deployed(model, precision)
+    def overflowing(model: Any, precision: str, size: tuple[int, int]) -> Any:
+        network = deployed(model, precision, size)
         if precision == 'fp16':
             network.trunk[0].weight.data *= 3e4  # beyond 65504 in the sum
             network.trunk[-1].weight.data *= 3e4

@@ -6,10 +6,6 @@ of a Jetson and runs nothing here: what a plan computes is not tested by it.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +18,11 @@ pytest.importorskip('onnxscript')
 pytest.importorskip('onnxruntime')
 
 import onnx
+from rtx import built
 
 from depth_ros.engines.export import OPSET
 from depth_ros.engines.exported import Exported
 from depth_ros.files import sha256_of
-
-SCRIPT = Path(__file__).with_name('rtx_build.py')
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def built(*networks: Exported) -> list[dict[str, Any]]:
-    """What the builder says of each network. A crash of it fails the test."""
-    answer = subprocess.run(
-        [sys.executable, str(SCRIPT), *(str(network.onnx) for network in networks)],
-        env={**os.environ, 'PYTHONPATH': str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
 def check(result: dict[str, Any], precision: str) -> None:

@@ -160,8 +160,8 @@ def spoilt_in(precision: str, bias: float = 50.0) -> Any:
     """`deployed` of the tiny network, which adds to the depth in a precision."""
     deployed = family('tiny').deployed
 
-    def spoilt(model: Any, wanted: str) -> Any:
-        network = deployed(model, wanted)
+    def spoilt(model: Any, wanted: str, size: tuple[int, int]) -> Any:
+        network = deployed(model, wanted, size)
         if wanted == precision:
             network.trunk[-1].bias.data[0] += bias
         return network
@@ -181,9 +181,9 @@ def test_weights_are_loaded_once_and_one_network_is_kept(
         loads.append(network := load(request))
         return network
 
-    def watched(model: Any, wanted: str) -> Any:
+    def watched(model: Any, wanted: str, size: tuple[int, int]) -> Any:
         assert not any(network() for network in made)  # never two on the device
-        made.append(weakref.ref(network := deployed(model, wanted)))
+        made.append(weakref.ref(network := deployed(model, wanted, size)))
         return network
 
     monkeypatch.setattr(torch_engine, 'load_network', counted)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 STRIDE = 4
+SIZE = None
 INPUTS = ('image', 'sparse', 'nearest')
 OUTPUTS = ('depth', 'sigma')
 
@@ -35,8 +36,8 @@ def build() -> nn.Module:
     return Tiny()
 
 
-def deployed(model: nn.Module, precision: str) -> nn.Module:
-    dtype = torch.float16 if precision == 'fp16' else torch.float32
+def deployed(model: nn.Module, precision: str, size: tuple[int, int]) -> nn.Module:
+    dtype = torch.float32 if precision == 'fp32' else torch.float16
     copy = Tiny()
     copy.load_state_dict(model.state_dict())
     return Deployed(copy.trunk.to(dtype), dtype)

@@ -16,6 +16,7 @@ from depth_ros.frame import CameraView
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.device import DeviceView
 from depth_ros.methods import bpnet as method_module
+from depth_ros.methods import network_slot
 from depth_ros.methods.base import DeviceMethod, Preparable
 from depth_ros.methods.bpnet import BPNet
 from depth_ros.models import bpnet, registry
@@ -59,7 +60,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[NetworkRequest, Recor
         opened.append((request, Recorder()))
         return opened[-1][1]
 
-    monkeypatch.setattr(method_module, 'open_engine', open_engine)
+    monkeypatch.setattr(network_slot, 'open_engine', open_engine)
     return opened
 
 
@@ -130,17 +131,18 @@ def test_engine_is_opened_once_per_size(
 def test_what_is_built_is_what_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU `auto` opens FP32 even if FP16 was asked for."""
     path = tmp_path / 'own.pth'
+    what = ['--family', 'bpnet', '--size', '64x96']
     ways = {
-        'onnxruntime': ('cpu', ['export', str(path), '--size', '64x96', '--precision', 'fp32']),
+        'onnxruntime': ('cpu', ['export', str(path), *what, '--precision', 'fp32']),
         'torch': ('cpu', None),
         'tensorrt': (
             'cuda:0',
-            ['build', '--progress-json', str(path), '--size', '64x96', '--precision', 'fp16'],
+            ['build', '--progress-json', str(path), *what, '--precision', 'fp16'],
         ),
     }
     for backend, (device, arguments) in ways.items():
         usable = [Candidate('openvino', 'cpu', 'missing'), Candidate(backend, device, '')]
-        monkeypatch.setattr(method_module, 'candidates', lambda _, usable=usable: iter(usable))
+        monkeypatch.setattr(network_slot, 'candidates', lambda _, usable=usable: iter(usable))
         assert BPNet(path, precision='fp16').build_arguments(50, 70) == arguments
 
 

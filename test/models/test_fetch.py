@@ -178,8 +178,8 @@ def test_a_full_disk_costs_no_second_download(
         patch.setattr(fetch_module, 'write_atomic', full)
         with pytest.raises(OSError, match='No space left'):
             get(tiny_card)
-    with pytest.raises(ModelError, match='No weights of tiny'):
-        locate('', 'tiny')
+    with pytest.raises(ModelError, match=r'No weights for bpnet\.weights are here'):
+        locate('', ('tiny',))
     get(tiny_card)
     assert server.requests[-1]['Range'] == f'bytes={len(server.content)}-'
     assert names(cache) == WHOLE

@@ -119,17 +119,19 @@ print(depth_m.shape, np.isfinite(depth_m).all())
 
 def fetched(card: ModelCard) -> Path:
     fetch(card, accept_licence=True)
-    return locate(card.name, card.family)
+    return locate(card.name, (card.family,))
 
 
 def test_nothing_here_names_the_command_the_licence_and_the_setting(cache: Path) -> None:
     with pytest.raises(ModelError) as error:
         locate('')
     said = str(error.value)
-    assert said.startswith('No weights of bpnet are here. `depth_ros models fetch dmd3c` fetches')
+    assert said.startswith(
+        'No weights for bpnet.weights are here. `depth_ros models fetch dmd3c` fetches'
+    )
     assert 'about 359 MB' in said
     assert 'licence not stated' in said
-    assert 'setting bpnet.weights' in said
+    assert 'in place of the name (bpnet.weights)' in said
     with pytest.raises(ModelError, match=r'^bpnet-nyu is not fetched\. .*drive\.google\.com'):
         locate('bpnet-nyu')
 
@@ -140,11 +142,11 @@ def test_empty_is_the_first_that_is_fetched(
     second = dataclasses.replace(tiny_card, name='tiny-two')
     monkeypatch.setitem(MODELS, 'tiny-two', second)
     fetched(second)
-    assert locate('', 'tiny') == cache / 'tiny-two.safetensors'
+    assert locate('', ('tiny',)) == cache / 'tiny-two.safetensors'
     fetched(tiny_card)
-    assert locate('', 'tiny') == cache / 'tiny-one.safetensors'
-    assert locate('tiny-two', 'tiny') == cache / 'tiny-two.safetensors'
-    with pytest.raises(ModelError, match='No weights of bpnet are here'):
+    assert locate('', ('tiny',)) == cache / 'tiny-one.safetensors'
+    assert locate('tiny-two', ('tiny',)) == cache / 'tiny-two.safetensors'
+    with pytest.raises(ModelError, match=r'No weights for bpnet\.weights are here'):
         locate('')
 
 
@@ -154,20 +156,22 @@ def test_a_file_is_itself(cache: Path, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv('HOME', str(tmp_path))
     assert locate('~/own.pth') == tmp_path / 'own.pth'
     for wrong in ('dmd4c', str(tmp_path), '/no/such/file.pth'):
-        with pytest.raises(ModelError, match=rf"^Weights '{wrong}' of bpnet: no file.*dmd3c"):
+        with pytest.raises(ModelError, match=rf"^bpnet.weights '{wrong}': no file.*dmd3c"):
             locate(wrong)
 
 
 def test_weights_of_another_network_are_refused(tiny_card: ModelCard) -> None:
-    with pytest.raises(ModelError, match=r'tiny-one is not for bpnet, which has .*dmd3c'):
+    with pytest.raises(
+        ModelError, match=r"bpnet.weights 'tiny-one' is for another network; here fit .*dmd3c"
+    ):
         locate('tiny-one')
 
 
 def test_half_of_a_fetch_does_not_count(tiny_card: ModelCard, cache: Path) -> None:
     path = fetched(tiny_card)
     path.with_suffix('.json').unlink()
-    with pytest.raises(ModelError, match='No weights of tiny are here'):
-        locate('', 'tiny')
+    with pytest.raises(ModelError, match=r'No weights for bpnet\.weights are here'):
+        locate('', ('tiny',))
 
 
 def test_verify_sees_one_flipped_bit(tiny_card: ModelCard) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 STRIDE = 32
+SIZE: tuple[int, int] | None = None
 INPUTS = (
     'image',
     'sparse',
@@ -50,8 +51,8 @@ def build() -> nn.Module:
     return BPNet().eval()
 
 
-def deployed(model: nn.Module, precision: str) -> nn.Module:
-    """A copy as it is exported and run; see `depth_ros.models.base.NetworkFamily`."""
+def deployed(model: nn.Module, precision: str, size: tuple[int, int] | None = None) -> nn.Module:
+    """A copy as it is exported and run, at any size; see `depth_ros.models.base.NetworkFamily`."""
     from depth_ros.models.bpnet.deploy import deploy
 
     return deploy(model, precision)
