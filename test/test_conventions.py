@@ -27,7 +27,7 @@ def scan():
     return sparse_m
 
 
-WITHOUT_WEIGHTS = [name for name in METHODS if name != 'bpnet']
+WITHOUT_WEIGHTS = [name for name in METHODS if name not in ('bpnet', 'mono')]
 
 
 def view():
@@ -114,6 +114,7 @@ def test_convention_units_are_in_the_names_of_settings():
         'calibration.held_out_share',
         'output.scale',
         'output.max_relative_sigma',
+        'mono.relative_sigma',
     }
     for name, value in flatten(PipelineConfig()).items():
         if isinstance(value, float) and name not in unitless:

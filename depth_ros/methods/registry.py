@@ -10,11 +10,13 @@ from depth_ros.methods.base import DepthMethod
 from depth_ros.methods.bpnet import BPNet
 from depth_ros.methods.guided import Guided
 from depth_ros.methods.ip_basic import IpBasic
+from depth_ros.methods.mono import Mono
 from depth_ros.models.weights import locate, network_card
 
 METHODS: dict[str, Callable[..., DepthMethod]] = {
     Guided.name: Guided,
     BPNet.name: BPNet,
+    Mono.name: Mono,
     IpBasic.name: IpBasic,
 }
 

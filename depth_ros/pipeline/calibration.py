@@ -78,11 +78,11 @@ def hold_out(sparse_m: Float32, share: float, seed: tuple[int, int]) -> HeldOut:
     nearest support is as far away as that of a typical pixel.
 
     Args:
-        sparse_m: (H, W) depth in metres, 0 = none, with at least one return.
+        sparse_m: (H, W) depth in metres, 0 = none.
         share: share of the returns that the method loses, 0 to 0.5; about half of them judge.
         seed: two integers; the same ones give the same choice.
     """
-    if share == 0.0:
+    if share == 0.0 or not sparse_m.any():
         return HeldOut(sparse_m, np.zeros_like(sparse_m))
     spacing = mean_spacing_px(sparse_m)
     width, height = round(4 * spacing) | 1, round(0.75 * spacing) | 1
@@ -116,10 +116,15 @@ class SigmaCalibrator:
     return itself has noise n: 2 sqrt((scale sigma)^2 + n^2) = e. Real errors have heavier tails
     than a Gaussian, so no scale covers both 68 % within 1 sigma and 95 % within 2; it is the
     second that a user relies on, and so it is the one that is kept.
+
+    Args:
+        config: settings.
+        easier: error of all pixels relative to held-out returns, 1 = the same.
     """
 
-    def __init__(self, config: CalibrationConfig) -> None:
+    def __init__(self, config: CalibrationConfig, easier: float = EASIER) -> None:
         self.config = config
+        self._easier = easier
         self._counts = np.zeros((len(RANGE_CENTRES_M), len(LOG2_SCALES)))
         self._recent: deque[tuple[Float32, Float32]] = deque(maxlen=RECENT_FRAMES)
         self._scales = np.ones(len(RANGE_CENTRES_M))
@@ -149,7 +154,8 @@ class SigmaCalibrator:
         np.add.at(self._counts, (np.searchsorted(RANGE_EDGES_M, depth_m), bins), 1.0)
         total = self._all_counts()
         borrowed = total * (BORROWED / total.sum())
-        self._scales = np.array([_scale(counts + borrowed) for counts in self._counts])
+        scales = [_scale(counts + borrowed) for counts in self._counts]
+        self._scales = self._easier * np.array(scales)
 
     def apply(self, estimate: DepthEstimate) -> DepthEstimate:
         """The estimate with its raw sigma scaled."""
@@ -181,7 +187,7 @@ class SigmaCalibrator:
             p95_error_m=float(p95_m),
             coverage_1sigma=within_1,
             coverage_2sigma=within_2,
-            scale=_scale(self._all_counts()),
+            scale=self._easier * _scale(self._all_counts()),
             alarm=_alarm(error_m.size, within_1, within_2),
         )
 
@@ -203,10 +209,10 @@ class SigmaCalibrator:
 
 
 def _scale(counts: Float64) -> float:
-    """The scale that puts 95 % of the pixels' errors within 2 sigma."""
+    """The scale that puts 95 % of the counted errors within 2 sigma."""
     cumulated = np.cumsum(counts) / counts.sum()
     upper_edges = np.append(LOG2_SCALES[1:], LOG2_SCALES[-1] + LOG2_SCALES[1] - LOG2_SCALES[0])
-    return EASIER * float(2.0 ** np.interp(WITHIN_2_SIGMA, cumulated, upper_edges))
+    return float(2.0 ** np.interp(WITHIN_2_SIGMA, cumulated, upper_edges))
 
 
 def _alarm(returns: int, within_1: float, within_2: float) -> str:

@@ -119,6 +119,39 @@ class BPNetConfig:
 
 
 @dataclass(frozen=True)
+class MonoConfig:
+    """Depth from one image."""
+
+    weights: str = option(
+        '',
+        'Weights: a name that `depth_ros models list` shows; empty = the first of those names '
+        'that is fetched and gives what mono.output wants.',
+    )
+    output: str = option(
+        'metric',
+        'metric = metres; relative = disparity of unknown scale and shift, on depth/relative.',
+        choices=('metric', 'relative'),
+    )
+    short_side_px: int = option(
+        0,
+        'Shorter side of what the network sees [pixels]; 0 = 518 on a GPU, 252 on a CPU. Depth '
+        'Pro has one size only.',
+        minimum=0,
+        maximum=2072,
+    )
+    flip: bool = option(
+        False,
+        'Also look at the mirrored image: twice the time, and sigma grows where the two disagree.',
+    )
+    max_depth_m: float = option(
+        0.0, 'Depth beyond is too far, +Inf [m]; 0 = where the weights end.', minimum=0.0
+    )
+    relative_sigma: float = option(
+        0.15, 'Raw sigma as a share of depth.', minimum=0.001, maximum=1.0
+    )
+
+
+@dataclass(frozen=True)
 class EngineConfig:
     """What networks run on."""
 
@@ -129,7 +162,8 @@ class EngineConfig:
     )
     precision: str = option(
         'auto',
-        'Precision of networks; auto = fp16 on a GPU, fp32 on a CPU. Depth stays fp32.',
+        'Precision of networks; auto = fp16 on a GPU, fp32 on a CPU. Depth stays fp32. fp16_all '
+        'does attention in half precision too: faster, less safe.',
         choices=('auto', *PRECISIONS),
     )
     threads: int = option(
@@ -205,6 +239,7 @@ class PipelineConfig:
     projection: ProjectionConfig = field(default_factory=ProjectionConfig)
     guided: GuidedConfig = field(default_factory=GuidedConfig)
     bpnet: BPNetConfig = field(default_factory=BPNetConfig)
+    mono: MonoConfig = field(default_factory=MonoConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
@@ -306,3 +341,8 @@ def _converted(name: str, value: Any, current: Any) -> Any:
             f'{name} must be {type(current).__name__}, got {type(value).__name__} {value!r}.'
         )
     return value
+
+
+MONOCULAR = PipelineConfig(method='mono', output=OutputConfig(max_relative_sigma=0.3))
+"""Defaults where there is no LiDAR. The gate is wider: of one image, sigma is a large share of
+depth everywhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -9,22 +10,29 @@ from typing import Any
 import numpy as np
 
 from depth_ros.errors import EngineError, PipelineError
-from depth_ros.frame import CameraView, DepthEstimate, Float32, Float64, Frame
+from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32, Float64, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.cloud import fill_cloud
 from depth_ros.geometry.distortion import rectify_image
 from depth_ros.geometry.resize import resize_image
 from depth_ros.methods.base import DepthMethod, Preparable, release
+from depth_ros.methods.mono import mono_weights
+from depth_ros.methods.not_ready import NotReady
 from depth_ros.methods.registry import METHODS, choose
 from depth_ros.models.weights import locate
-from depth_ros.pipeline.calibration import LiveAccuracy, SigmaCalibrator
+from depth_ros.pipeline.calibration import EASIER, LiveAccuracy, SigmaCalibrator
 from depth_ros.pipeline.config import OutputConfig, PipelineConfig
 from depth_ros.pipeline.stages import DeviceStages, HostStages, OnDevice, stages_of
 
 STAND_IN = 'guided'
 """The method that completes until another one is ready."""
 
-_MADE_OF = {'auto': ('bpnet', 'engine'), 'bpnet': ('bpnet', 'engine'), 'guided': ('guided',)}
+_MADE_OF = {
+    'auto': ('bpnet', 'engine'),
+    'bpnet': ('bpnet', 'engine'),
+    'mono': ('mono', 'engine'),
+    'guided': ('guided',),
+}
 """Parts of the settings that a method is made of, or that `auto` looks at."""
 
 
@@ -63,27 +71,53 @@ class FusionResult:
     accuracy: LiveAccuracy | None
     on_device: OnDevice | None = None
 
+    @property
+    def is_metric(self) -> bool:
+        """Whether the estimate is in metres; another one has no cloud and no gated depth."""
+        return self.estimate.kind is DepthKind.METRIC
+
     def gated_depth_m(self, config: OutputConfig) -> Float32:
-        """Depth (H, W) that is NaN wherever sigma exceeds the limits of `config`."""
+        """Depth (H, W) that is NaN wherever sigma exceeds the limits of `config`.
+
+        What is too far (+Inf) stays so.
+
+        Raises:
+            PipelineError: the estimate is not in metres.
+        """
+        self._refuse_relative()
         depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
         limit = np.float32(config.max_relative_sigma or np.inf) * depth_m
         if config.max_sigma_m:
             limit = np.minimum(limit, np.float32(config.max_sigma_m))
-        return np.where(sigma_m <= limit, depth_m, np.float32(np.nan))
+        return np.where((sigma_m <= limit) | (depth_m == np.inf), depth_m, np.float32(np.nan))
 
     def fill_cloud(self, cloud: Float32, stride: int = 1) -> None:
-        """Write the cloud into `cloud`, of `geometry.cloud.cloud_shape`, from where it is."""
+        """Write the cloud into `cloud`, of `geometry.cloud.cloud_shape`, from where it is.
+
+        Raises:
+            PipelineError: the estimate is not in metres.
+        """
+        self._refuse_relative()
         if self.on_device is not None:
             self.on_device.fill_cloud(cloud, stride)
             return
         depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
         fill_cloud(cloud, depth_m, sigma_m, self.view.image, self.view.intrinsics, stride)
 
+    def _refuse_relative(self) -> None:
+        if not self.is_metric:
+            raise PipelineError(f'{self.estimate.kind.value} of {self.method} is not in metres.')
+
 
 class FusionPipeline:
     """Camera and LiDAR to dense depth with calibrated sigma; the same live, offline and in tests.
 
-    It remembers what it learnt of sigma between frames, so use one pipeline per camera.
+    It remembers what it learnt of sigma between frames, so use one pipeline per camera. A method
+    that needs no LiDAR has its sigma calibrated by returns where there are any.
+
+    Args:
+        config: settings.
+        has_lidar: whether frames will have returns, without which the stand-in cannot complete.
 
     Attributes:
         wanted: the method that the settings ask for; `use` may put another one in its place.
@@ -91,11 +125,12 @@ class FusionPipeline:
         method_reason: why the one in use was taken.
     """
 
-    def __init__(self, config: PipelineConfig | None = None) -> None:
+    def __init__(self, config: PipelineConfig | None = None, has_lidar: bool = True) -> None:
         self.config = config or PipelineConfig()
-        self.calibrator = SigmaCalibrator(self.config.calibration)
+        self._has_lidar = has_lidar
         self.wanted, self.wanted_reason = make_method(self.config)
         self._method, self.method_reason = self.wanted, self.wanted_reason
+        self.calibrator = self._calibrator()
         _keep_freed_memory()
 
     @property
@@ -117,8 +152,8 @@ class FusionPipeline:
         """Complete one frame.
 
         Raises:
-            PipelineError: the frame has neither points nor sparse depth, or no return is left
-                in the image.
+            PipelineError: the method needs LiDAR, and the frame has neither points nor sparse
+                depth, or no return is left in the image.
             MethodError: the method cannot complete what it was given.
         """
         self.prepare(frame)
@@ -153,8 +188,10 @@ class FusionPipeline:
         watch.stage('hold_out')
         raw, on_device = stages_of(self._method).estimate(view, seen_m)
         watch.stage('complete')
-        self.calibrator.update(raw, truth_m)
-        estimate = self.calibrator.apply(raw)
+        estimate = raw
+        if raw.kind is DepthKind.METRIC:
+            self.calibrator.update(raw, truth_m)
+            estimate = self.calibrator.apply(raw)
         if on_device is not None:
             calibrated = self.calibrator.apply_on(on_device.estimate)
             on_device = on_device._replace(estimate=calibrated)
@@ -170,12 +207,21 @@ class FusionPipeline:
         """
         before, self._method, self.method_reason = self._method, method, reason
         if method is not before:
-            self.calibrator = SigmaCalibrator(self.config.calibration)
+            self.calibrator = self._calibrator()
             release(before)
 
     def stand_in(self, reason: str) -> None:
-        """Complete by `guided`, which runs anywhere at once, until the wanted method is ready."""
-        self.use(self._method if self.stands_in else _create(STAND_IN, self.config), reason)
+        """Complete by `guided`, which runs anywhere at once, until the wanted method is ready.
+
+        Without LiDAR nothing can stand in: frames raise `NotReadyError`.
+        """
+        if self.stands_in:
+            method = self._method
+        elif self._has_lidar:
+            method = _create(STAND_IN, self.config)
+        else:
+            method = NotReady(self.wanted.name)
+        self.use(method, reason)
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take new settings; the method and what was learnt of sigma stay where they still hold.
@@ -191,9 +237,10 @@ class FusionPipeline:
             self.use(_create(STAND_IN, config), self.method_reason)
         if self.method_name == name:
             self.calibrator = learnt
-        if config.calibration != self.config.calibration:
-            self.calibrator = SigmaCalibrator(config.calibration)
+        recalibrate = config.calibration != self.config.calibration
         self.config = config
+        if recalibrate:
+            self.calibrator = self._calibrator()
 
     def view_size(self, frame: Frame) -> tuple[int, int]:
         """(height, width) of the view of a frame."""
@@ -203,6 +250,11 @@ class FusionPipeline:
     def close(self) -> None:
         """Free what the method in use has opened."""
         release(self._method)
+
+    def _calibrator(self) -> SigmaCalibrator:
+        # Who does not look at returns finds held-out ones no harder than all other pixels.
+        easier = EASIER if self._method.needs_lidar else 1.0
+        return SigmaCalibrator(self.config.calibration, easier)
 
     def _effective_camera(self, frame: Frame) -> tuple[Camera, Float64 | None]:
         """Camera and extrinsic of the image as it arrives: rectified already, or raw."""
@@ -232,15 +284,23 @@ class FusionPipeline:
         The filters work there, whatever the size of the output: at a smaller one the ground
         rises so steeply from row to row that its far part would look covered by its near part.
         """
-        config = self.config.projection
+        config, needed = self.config.projection, self._method.needs_lidar
         if frame.points is not None and T_camera_lidar is not None:
             points = stages.upload(frame.points)
             sparse_m = stages.project(points, T_camera_lidar, camera.rectified, config)
         elif frame.sparse_m is not None:
             sparse_m = stages.upload(frame.sparse_m)
+        elif needed:
+            raise PipelineError(
+                f'The frame has neither LiDAR points nor sparse depth, which {self.method_name} '
+                'completes; the method mono needs none.'
+            )
         else:
-            raise PipelineError('The frame has neither LiDAR points nor sparse depth.')
+            size = camera.rectified.height, camera.rectified.width
+            return stages.upload(np.zeros(size, np.float32))
         if not sparse_m.any():
+            if not needed:
+                return sparse_m
             raise PipelineError(
                 'No LiDAR return falls into the image; check the extrinsic (T_camera_lidar), '
                 'the range limits and that the sweep is not empty.'
@@ -259,6 +319,8 @@ def warm_up(method: DepthMethod, height: int = 64, width: int = 96) -> None:
     Raises:
         EngineError: not one pixel of it was completed.
     """
+    if isinstance(method, NotReady):
+        return
     intrinsics = Intrinsics(width, height, width, width, (width - 1) / 2, (height - 1) / 2)
     v, u = np.mgrid[0:height:4, 0:width:4].reshape(2, -1)
     points = intrinsics.unproject(np.stack((u, v), axis=-1), np.full(u.size, 5.0))
@@ -266,7 +328,7 @@ def warm_up(method: DepthMethod, height: int = 64, width: int = 96) -> None:
     pipeline = FusionPipeline(PipelineConfig(method=STAND_IN))
     pipeline.use(method, 'warm-up')
     result = pipeline.process(Frame(image, Camera(intrinsics), 0, points, np.eye(4)))
-    if not result.estimate.valid.any():
+    if np.isnan(result.estimate.depth_m).all():
         found = f'{method.name} found no depth in a made frame of {height}x{width}'
         raise EngineError(f'{found}; try another engine.precision or engine.backend.')
 
@@ -294,6 +356,10 @@ def _create(name: str, config: PipelineConfig) -> DepthMethod:
         engine = config.engine
         weights = locate(config.bpnet.weights)
         return METHODS[name](weights, engine.backend, engine.precision, engine.threads)
+    if name == 'mono':
+        weights = mono_weights(config.mono.weights, config.mono.output)
+        settings = dataclasses.asdict(config.mono) | dataclasses.asdict(config.engine)
+        return METHODS[name](**settings | {'weights': weights})
     return METHODS[name]()
 
 

@@ -81,6 +81,10 @@ class Upgrade:
         """Have the pipeline use a method that is ready for a frame. Never waits.
 
         For the thread that processes the frames, before each of them.
+
+        Raises:
+            MethodError: the method can do nothing with a frame of this size; what is prepared
+                for others stays.
         """
         pipeline, preparation = self._pipeline, self._preparation
         wanted = pipeline.wanted
@@ -89,6 +93,7 @@ class Upgrade:
                 preparation.cancel()
             return
         size = pipeline.view_size(frame)
+        wanted.check_size(*size)
         if preparation is None or not preparation.serves(wanted, size):
             pipeline.stand_in(f'{wanted.name} is being prepared')
             self._preparation = Preparation(wanted, size, self._builder, preparation)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from depth_ros.engines.base import NotBuiltError
+from depth_ros.errors import MethodError
 from depth_ros.frame import DepthEstimate, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.methods.registry import METHODS
@@ -26,6 +27,7 @@ class Fake:
     """
 
     name = 'bpnet'
+    needs_lidar = True
     cache: set[tuple[int, int]]
     fault: Exception | None
     has_lesser = False
@@ -50,6 +52,10 @@ class Fake:
         if (height, width) not in self.cache and not may_build and not self.is_lesser:
             raise NotBuiltError('there is no plan')
         self.size = (height, width)
+
+    def check_size(self, height, width):
+        if height < 8:
+            raise MethodError('too small', 'image_size')
 
     def fits(self, height, width):
         return self.size is not None and padded(height, width) == padded(*self.size)

@@ -47,6 +47,7 @@ class Ported:
     """A NumPy method that passes for one on a device."""
 
     device = 'cpu'
+    needs_lidar = True
 
     def __init__(self, method):
         self.method, self.name = method, method.name
@@ -64,7 +65,7 @@ class Ported:
 class Spread:
     """All on the device: every pixel gets the mean depth, a return its own."""
 
-    name, device = 'spread', 'cpu'
+    name, device, needs_lidar = 'spread', 'cpu', True
 
     def estimate_on(self, view):
         found = view.sparse_m > 0

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from depth_ros.errors import EngineError, ModelError
+from depth_ros.errors import EngineError, MethodError, ModelError, NotReadyError
 from depth_ros.methods.base import Preparable
 from depth_ros.pipeline.config import PipelineConfig, replaced
-from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.fusion import FusionPipeline, warm_up
 from depth_ros.pipeline.upgrade import build_command
 
 WALL_M, FAKE_M = 5.0, 7.0
@@ -296,3 +296,32 @@ pathlib.Path({str(seen)!r}).write_text(text)
     upgrade.depth_m()
     upgrade.told()
     assert seen.read_text() == f"True '' {os.nice(0) + 10}"
+
+
+def test_without_lidar_frames_are_refused_until_the_method_is_ready(
+    pipeline, upgrade_of, monkeypatch
+):
+    monkeypatch.setattr(type(pipeline.wanted), 'needs_lidar', False)
+    blind = FusionPipeline(pipeline.config, has_lidar=False)
+    upgrade = upgrade_of(blind)
+    warm_up(blind.method)  # there is nothing to warm up, and that is no fault
+    blind.wanted.go.clear()
+    with pytest.raises(NotReadyError, match='bpnet is not ready') as error:
+        upgrade.depth_m()
+    assert error.value.reason == 'not_ready'
+    assert blind.method_name == 'nothing'
+    blind.wanted.go.set()
+    upgrade.wait_until(lambda: blind.wanted.size, 'the preparation')
+    upgrade.wait_until(lambda: not upgrade.status.step, 'the end of the preparation')
+    assert upgrade.depth_m() == FAKE_M
+
+
+def test_a_frame_that_no_preparation_would_help_costs_nothing_but_itself(pipeline, upgrade_of):
+    upgrade = upgrade_of(pipeline)
+    upgrade.depth_m()
+    upgrade.wait_until(lambda: upgrade.depth_m() == FAKE_M, 'the swap')
+    with pytest.raises(MethodError, match='too small') as error:
+        upgrade.depth_m(4, 96)
+    assert error.value.reason == 'image_size'
+    assert upgrade.depth_m() == FAKE_M
+    assert pipeline.wanted.prepared == [(64, 96, False)]

@@ -1,0 +1,249 @@
+"""Depth from one image by Depth Anything or Depth Pro."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from depth_ros.engines.open import choose_backend
+from depth_ros.errors import MethodError, ModelError
+from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32, UInt8
+from depth_ros.geometry.camera import Intrinsics
+from depth_ros.methods.network_slot import NetworkSlot
+from depth_ros.models import depth_pro
+from depth_ros.models.card import ModelCard
+from depth_ros.models.registry import MODELS, monocular_family
+from depth_ros.models.weights import locate, network_card
+
+SHORT_SIDE_PX = {'cpu': 252, 'cuda': 518}
+"""Shorter side of what the network sees, by device: 518 is what Depth Anything was trained at."""
+MIN_SIDE_PX = 32
+MAX_ASPECT = 8
+FOV_LIMITS_DEG = (2.0, 160.0)
+MAX_PIXEL_ASPECT = 2.0
+
+
+class Mono:
+    """Depth of the camera's image alone.
+
+    What the network says is brought to metres along the optical axis: as it is where it says
+    metres, by the focal length of the view where it says canonical inverse depth. A network that
+    knows neither scale nor shift gives its disparity, of kind `DISPARITY_AFFINE`.
+
+    Args:
+        weights: those fetched, for they know which network they are for.
+        output: `metric` or `relative`.
+        short_side_px: of what the network sees; 0 = by the device.
+        flip: also look at the mirrored image. Depth is the mean of both, and half of their
+            difference is part of sigma.
+        max_depth_m: depth beyond is +Inf, with the limit of the weights; 0 = that alone.
+        relative_sigma: the other part of sigma, as a share of depth. A prior: what a network
+            is off by depends on how much a scene resembles those it has learnt.
+        backend: one of `depth_ros.engines.base.BACKENDS`, or `auto`.
+        precision: one of `depth_ros.engines.base.PRECISIONS`, or `auto`.
+        threads: of a CPU backend; 0 = chosen.
+
+    Raises:
+        ModelError: the weights do not say which network they are for, or give another output.
+    """
+
+    name = 'mono'
+    needs_lidar = False
+
+    def __init__(
+        self,
+        weights: Path,
+        output: str = 'metric',
+        short_side_px: int = 0,
+        flip: bool = False,
+        max_depth_m: float = 0.0,
+        relative_sigma: float = 0.15,
+        backend: str = 'auto',
+        precision: str = 'auto',
+        threads: int = 0,
+    ) -> None:
+        card = _monocular_card(weights)
+        _check_output(card, output)
+        self._family = monocular_family(card.family)
+        self._kind = card.kind
+        self._max_depth_m = min(max_depth_m or math.inf, card.max_depth_m or math.inf)
+        self._short_side_px, self._backend = short_side_px, backend
+        self._flip, self._relative_sigma = flip, np.float32(relative_sigma)
+        self._slot = NetworkSlot(card.family, weights, backend, precision, threads)
+
+    def prepare(
+        self, height: int, width: int, may_build: bool = True, may_skip: bool = False
+    ) -> None:
+        """Open the engine for views (height, width); see `Preparable`."""
+        self.check_size(height, width)
+        self._slot.opened(self._network_size(height, width), may_build, may_skip)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse views (height, width) in which there is nothing to see.
+
+        Raises:
+            MethodError: reason `image_size`.
+        """
+        short, long = sorted((height, width))
+        if short < MIN_SIDE_PX:
+            raise MethodError(
+                f'An image of {width}x{height} is too small for a network; each side must have '
+                f'at least {MIN_SIDE_PX} pixels.',
+                'image_size',
+            )
+        if long > MAX_ASPECT * short:
+            raise MethodError(
+                f'An image of {width}x{height} is too narrow for a network; one side may be at '
+                f'most {MAX_ASPECT} times the other: crop it.',
+                'image_size',
+            )
+
+    def fits(self, height: int, width: int) -> bool:
+        """Whether the engine is open for views (height, width)."""
+        return self._slot.fits(self._network_size(height, width))
+
+    def build_arguments(self, height: int, width: int) -> list[str] | None:
+        """Arguments of `depth_ros` that make the plan or the ONNX file; see `Preparable`."""
+        return self._slot.build_arguments(self._network_size(height, width))
+
+    def describe(self) -> str:
+        """What it runs on."""
+        return self._slot.describe()
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._slot.close()
+
+    def estimate(self, view: CameraView) -> DepthEstimate:
+        """Depth of the view's image; its sparse depth is not looked at.
+
+        Raises:
+            MethodError: reason `image_size` or `focal_length`.
+            DepthRosError: the engine cannot be opened.
+        """
+        self.check_size(*view.sparse_m.shape)
+        if self._kind is DepthKind.DISPARITY_AFFINE:
+            return self._relative(view.image)
+        check_focal_length(view.intrinsics)
+        seen = self._seen(view.image)
+        both = [self._metres(values, view.intrinsics) for values in seen]
+        depth_m = self._metres(_mean(seen), view.intrinsics)
+        sigma_m = self._relative_sigma * depth_m
+        if self._flip:
+            sigma_m = np.hypot(sigma_m, (both[0] - both[1]) / 2)
+        # A network may say anything, but nothing is behind the camera.
+        depth_m[~(depth_m > 0)] = np.nan
+        depth_m[depth_m > self._max_depth_m] = np.inf
+        sigma_m[~np.isfinite(depth_m)] = np.nan
+        return DepthEstimate(depth_m, sigma_m)
+
+    def _relative(self, image: UInt8) -> DepthEstimate:
+        """Disparity of unknown scale and shift; without a scale, only `flip` knows a sigma."""
+        seen = self._seen(image)
+        disparity = _mean(seen)
+        unknown = np.full_like(disparity, np.nan)
+        sigma = np.abs(seen[0] - seen[1]) / 2 if self._flip else unknown
+        disparity[~np.isfinite(disparity)] = np.nan
+        sigma[np.isnan(disparity)] = np.nan
+        return DepthEstimate(disparity, sigma, DepthKind.DISPARITY_AFFINE)
+
+    def _seen(self, image: UInt8) -> list[Float32]:
+        """What the network says of an image (H, W, 3), and of its mirror image if wanted."""
+        seen = [self._inferred(image)]
+        if self._flip:
+            seen.append(np.ascontiguousarray(self._inferred(image[:, ::-1])[:, ::-1]))
+        return seen
+
+    def _inferred(self, image: UInt8) -> Float32:
+        """The network's map at the size of an image (H, W, 3)."""
+        height, width = image.shape[:2]
+        size = self._network_size(height, width)
+        engine = self._slot.opened(size)
+        outputs = engine.infer({'image': self._family.preprocess(image, size)})
+        return self._family.restored(outputs[self._family.OUTPUTS[0]][0, 0], height, width)
+
+    def _metres(self, values: Float32, intrinsics: Intrinsics) -> Float32:
+        """Depth of what the network says of an image."""
+        if self._kind is DepthKind.INVERSE_CANONICAL:
+            return depth_pro.metres(values, intrinsics.fx, intrinsics.width)
+        return values
+
+    def _network_size(self, height: int, width: int) -> tuple[int, int]:
+        if not self._short_side_px:
+            device = choose_backend(self._backend).device.partition(':')[0]
+            self._short_side_px = SHORT_SIDE_PX[device]
+        return self._family.network_size(height, width, self._short_side_px)
+
+
+def mono_weights(weights: str, output: str) -> Path:
+    """The file that is meant by the setting `mono.weights`.
+
+    Args:
+        weights: a name of the registry; or a fetched file; or empty for the first that is fetched
+            and gives the output.
+        output: `metric` or `relative`.
+
+    Raises:
+        ModelError: there is no such file or none is fetched; it says what to do.
+    """
+    families = [
+        card.family
+        for card in MODELS.values()
+        if card.monocular and (weights or card.gives_metres == (output == 'metric'))
+    ]
+    return locate(weights, families, 'mono.weights')
+
+
+def check_focal_length(intrinsics: Intrinsics) -> None:
+    """Refuse a camera that cannot be what it says.
+
+    Raises:
+        MethodError: reason `focal_length`.
+    """
+    width, fx, fy = intrinsics.width, intrinsics.fx, intrinsics.fy
+    fov_deg = math.degrees(2 * math.atan(width / (2 * fx)))
+    way_out = 'check that CameraInfo belongs to this image, or calibrate the camera.'
+    if not FOV_LIMITS_DEG[0] <= fov_deg <= FOV_LIMITS_DEG[1]:
+        raise MethodError(
+            f'A focal length of {fx:g} pixels in an image {width} wide is a field of view of '
+            f'{fov_deg:.2f} degrees, wanted {FOV_LIMITS_DEG[0]:g} to {FOV_LIMITS_DEG[1]:g}; '
+            + way_out,
+            'focal_length',
+        )
+    if not 1 / MAX_PIXEL_ASPECT <= fx / fy <= MAX_PIXEL_ASPECT:
+        raise MethodError(
+            f'Focal lengths of {fx:g} and {fy:g} pixels differ by more than a factor of '
+            f'{MAX_PIXEL_ASPECT:g}; ' + way_out,
+            'focal_length',
+        )
+
+
+def _monocular_card(weights: Path) -> ModelCard:
+    card = network_card(weights)
+    if card is None or not card.monocular:
+        raise ModelError(
+            f'{weights} does not tell which network it is for, nor whether it gives metres; '
+            '`depth_ros models fetch NAME --from FILE` brings a file in under its name.'
+        )
+    return card
+
+
+def _check_output(card: ModelCard, output: str) -> None:
+    if output == 'metric' and not card.gives_metres:
+        raise ModelError(
+            f'{card.name} gives disparity of unknown scale and shift, which is never published as '
+            'metres. Take weights that give metres (da2-indoor-*, da2-outdoor-*, depth-pro), or '
+            'set mono.output to relative.'
+        )
+    if output == 'relative' and card.gives_metres:
+        raise ModelError(
+            f'{card.name} gives metres; set mono.output to metric, or take relative weights '
+            '(da2-small, da1-small, ...).'
+        )
+
+
+def _mean(maps: list[Float32]) -> Float32:
+    mean: Float32 = np.mean(maps, axis=0, dtype=np.float32)
+    return mean

@@ -1,0 +1,365 @@
+"""Depth from one image, with a network that says what the test wants."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from depth_ros.engines.base import NetworkRequest
+from depth_ros.engines.open import Candidate
+from depth_ros.errors import MethodError, ModelError, PipelineError
+from depth_ros.frame import CameraView, DepthKind, Frame
+from depth_ros.geometry.camera import Camera, Intrinsics
+from depth_ros.methods import mono as mono_module
+from depth_ros.methods import network_slot
+from depth_ros.methods.base import Preparable
+from depth_ros.methods.mono import Mono, check_focal_length, mono_weights
+from depth_ros.models.registry import MODELS, card
+from depth_ros.models.weights import weights_path
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig, replaced
+from depth_ros.pipeline.fusion import FusionPipeline
+
+HEIGHT, WIDTH = 40, 60
+CAMERA = Intrinsics(WIDTH, HEIGHT, 30.0, 30.0, 29.5, 19.5)
+FILE = Path('weights.safetensors')
+
+Says = Callable[[np.ndarray], np.ndarray]
+
+
+class Family:
+    """Networks that see the image as it is."""
+
+    OUTPUTS = ('values',)
+    sides: list[int]
+
+    def __init__(self) -> None:
+        self.sides = []
+
+    def network_size(self, height: int, width: int, short_side_px: int) -> tuple[int, int]:
+        self.sides.append(short_side_px)
+        return height, width
+
+    def preprocess(self, rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        assert rgb.shape[:2] == size
+        return rgb.transpose(2, 0, 1)[None].astype(np.float32)
+
+    def restored(self, output: np.ndarray, height: int, width: int) -> np.ndarray:
+        assert output.shape == (height, width)
+        return output
+
+
+class Answering:
+    """An engine that answers to the red channel."""
+
+    backend, device, precision = 'fake', 'cpu', 'fp32'
+
+    def __init__(self, says: Says) -> None:
+        self.says = says
+        self.closed = False
+
+    def infer(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        red = inputs['image'][0, 0]
+        return {'values': self.says(red).astype(np.float32)[None, None]}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclasses.dataclass
+class Bench:
+    """What is around the method."""
+
+    family: Family
+    opened: list[NetworkRequest]
+    says: Says
+    name: str = 'da2-outdoor-small'
+
+    def method(self, name: str, **settings: Any) -> Mono:
+        self.name = name
+        return Mono(FILE, **settings)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    made = Bench(Family(), [], lambda red: np.full_like(red, 4.0))
+
+    def open_engine(request: NetworkRequest, *args: Any, **options: Any) -> Answering:
+        made.opened.append(request)
+        return Answering(lambda red: made.says(red))
+
+    monkeypatch.setattr(network_slot, 'open_engine', open_engine)
+    monkeypatch.setattr(mono_module, 'network_card', lambda path: card(made.name))
+    monkeypatch.setattr(mono_module, 'monocular_family', lambda name: made.family)
+    return made
+
+
+def view(camera: Intrinsics = CAMERA) -> CameraView:
+    """Red tells the column."""
+    image = np.zeros((camera.height, camera.width, 3), np.uint8)
+    image[..., 0] = np.arange(camera.width)
+    return CameraView(image, np.zeros(image.shape[:2], np.float32), camera)
+
+
+def test_metres_are_taken_as_they_are(bench: Bench) -> None:
+    estimate = bench.method('da2-outdoor-small', relative_sigma=0.2).estimate(view())
+    assert estimate.kind is DepthKind.METRIC
+    np.testing.assert_array_equal(estimate.depth_m, np.full((HEIGHT, WIDTH), 4, np.float32))
+    np.testing.assert_allclose(estimate.sigma_m, 0.8, rtol=1e-6)
+    (request,) = bench.opened
+    assert (request.family, request.weights) == ('depth_anything_v2_s_80m', FILE)
+
+
+def test_canonical_inverse_depth_becomes_metres_by_the_focal_length_of_the_view(
+    bench: Bench,
+) -> None:
+    """C = 0.5, W / f = 60 / 30: 1 / (0.5 * 2) = 1 m; twice the focal length, twice the depth."""
+    bench.says = lambda red: np.full_like(red, 0.5)
+    method = bench.method('depth-pro')
+    assert np.unique(method.estimate(view()).depth_m) == pytest.approx(1.0)
+    longer = dataclasses.replace(CAMERA, fx=60.0, fy=60.0)
+    assert np.unique(method.estimate(view(longer)).depth_m) == pytest.approx(2.0)
+
+
+def test_what_is_too_far_is_infinite_and_what_is_no_depth_is_unknown(bench: Bench) -> None:
+    def says(red: np.ndarray) -> np.ndarray:
+        values = np.full_like(red, 10.0)
+        values[0, :5] = 75.9, 76.1, 0.0, -1.0, np.nan
+        return values
+
+    bench.says = says
+    estimate = bench.method('da2-outdoor-small').estimate(view())
+    np.testing.assert_array_equal(
+        estimate.depth_m[0, :6], np.float32([75.9, np.inf, np.nan, np.nan, np.nan, 10.0])
+    )
+    np.testing.assert_array_equal(np.isnan(estimate.sigma_m), ~np.isfinite(estimate.depth_m))
+    nearer = bench.method('da2-outdoor-small', max_depth_m=9.0).estimate(view())
+    assert np.isposinf(nearer.depth_m[1]).all()
+    assert not nearer.valid.any()
+
+
+def test_sky_of_depth_pro_is_too_far(bench: Bench) -> None:
+    bench.says = lambda red: np.zeros_like(red)  # clamped, that is 10 km
+    assert np.isposinf(bench.method('depth-pro').estimate(view()).depth_m).all()
+
+
+def test_flip_takes_the_mean_and_puts_the_disagreement_into_sigma(bench: Bench) -> None:
+    """The network says 1 m more per column; of the mirror image, from the other side."""
+    bench.says = lambda red: 10.0 + np.arange(red.shape[1]) + 0 * red
+    method = bench.method('da2-outdoor-small', flip=True, relative_sigma=0.1)
+    estimate = method.estimate(view())
+    mean_m = 10 + (WIDTH - 1) / 2
+    np.testing.assert_allclose(estimate.depth_m, mean_m)
+    half_m = (2 * np.arange(WIDTH) - (WIDTH - 1)) / 2
+    expected_m = np.hypot(0.1 * mean_m, half_m)
+    np.testing.assert_allclose(estimate.sigma_m, np.tile(expected_m, (HEIGHT, 1)), rtol=1e-6)
+
+
+def test_flip_shows_the_network_the_mirror_image_and_turns_the_answer_back(bench: Bench) -> None:
+    """What depends on content alone is the same in both, so that they agree."""
+    bench.says = lambda red: 5.0 + red
+    estimate = bench.method('da2-outdoor-small', flip=True, relative_sigma=0.1).estimate(view())
+    expected_m = np.tile(5.0 + np.arange(WIDTH, dtype=np.float32), (HEIGHT, 1))
+    np.testing.assert_array_equal(estimate.depth_m, expected_m)
+    np.testing.assert_allclose(estimate.sigma_m, 0.1 * expected_m, rtol=1e-6)
+
+
+def test_relative_disparity_is_no_depth(bench: Bench) -> None:
+    estimate = bench.method('da2-small', output='relative').estimate(view())
+    assert estimate.kind is DepthKind.DISPARITY_AFFINE
+    assert np.unique(estimate.depth_m) == 4.0
+    assert np.isnan(estimate.sigma_m).all()
+    doubled = bench.method('da2-small', output='relative', flip=True).estimate(view())
+    assert np.unique(doubled.sigma_m) == 0.0
+
+
+def test_output_that_the_weights_cannot_give_is_refused(bench: Bench) -> None:
+    with pytest.raises(ModelError, match=r'da2-small gives disparity of unknown scale and shift'):
+        bench.method('da2-small')
+    with pytest.raises(ModelError, match=r'depth-pro gives metres; set mono\.output to metric'):
+        bench.method('depth-pro', output='relative')
+
+
+def test_a_file_that_does_not_say_what_it_is_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for known in (None, card('dmd3c')):
+        monkeypatch.setattr(mono_module, 'network_card', lambda path, known=known: known)
+        with pytest.raises(ModelError, match=r'does not tell which network .* --from FILE'):
+            Mono(FILE)
+
+
+@pytest.mark.parametrize(
+    ('height', 'width', 'said'),
+    [(31, 100, '100x31 is too small'), (40, 321, '321x40 is too narrow')],
+)
+def test_images_without_anything_to_see_are_refused(
+    bench: Bench, height: int, width: int, said: str
+) -> None:
+    method = bench.method('da2-outdoor-small')
+    camera = Intrinsics(width, height, 100.0, 100.0, 0.0, 0.0)
+    for refused in (
+        lambda: method.check_size(height, width),
+        lambda: method.prepare(height, width),
+        lambda: method.estimate(view(camera)),
+    ):
+        with pytest.raises(MethodError, match=said) as error:
+            refused()
+        assert error.value.reason == 'image_size'
+    assert not bench.opened
+    method.check_size(32, 256)
+
+
+@pytest.mark.parametrize(
+    ('fx', 'fy', 'said'),
+    [
+        (5.0, 5.0, r'focal length of 5 pixels in an image 60 wide is a field of view of 161'),
+        (3000.0, 3000.0, r'field of view of 1\.15 degrees, wanted 2 to 160'),
+        (30.0, 61.0, r'Focal lengths of 30 and 61 pixels differ by more than a factor of 2'),
+    ],
+)
+def test_impossible_focal_lengths_are_refused(
+    bench: Bench, fx: float, fy: float, said: str
+) -> None:
+    camera = dataclasses.replace(CAMERA, fx=fx, fy=fy)
+    for name in ('da2-outdoor-small', 'depth-pro'):
+        with pytest.raises(MethodError, match=said) as error:
+            bench.method(name).estimate(view(camera))
+        assert error.value.reason == 'focal_length'
+
+
+def test_cameras_that_exist_are_taken() -> None:
+    for fov_deg in (3.0, 60.0, 150.0):
+        fx = 0.5 * WIDTH / math.tan(math.radians(fov_deg) / 2)
+        check_focal_length(dataclasses.replace(CAMERA, fx=fx, fy=fx))
+
+
+@pytest.mark.parametrize(('device', 'side'), [('cpu', 252), ('cuda:0', 518)])
+def test_size_follows_from_the_device_unless_it_is_set(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, device: str, side: int
+) -> None:
+    monkeypatch.setattr(mono_module, 'choose_backend', lambda name: Candidate('x', device, ''))
+    bench.method('da2-outdoor-small').prepare(HEIGHT, WIDTH)
+    bench.method('da2-outdoor-small', short_side_px=140).prepare(HEIGHT, WIDTH)
+    assert bench.family.sides == [side, 140]
+
+
+def test_the_engine_stays_while_the_size_does(bench: Bench) -> None:
+    method = bench.method('da2-outdoor-small', short_side_px=140)
+    assert isinstance(method, Preparable)
+    assert not method.fits(HEIGHT, WIDTH)
+    method.prepare(HEIGHT, WIDTH)
+    method.estimate(view())
+    assert method.fits(HEIGHT, WIDTH)
+    assert len(bench.opened) == 1
+    method.estimate(view(Intrinsics(64, 48, 30.0, 30.0, 31.5, 23.5)))
+    assert [(r.height, r.width) for r in bench.opened] == [(40, 60), (48, 64)]
+    assert not method.fits(HEIGHT, WIDTH)
+
+
+def fetched(*names: str) -> None:
+    for name in names:
+        path = weights_path(name)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        path.with_suffix('.json').touch()
+
+
+def test_the_first_fetched_weights_that_give_the_output_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
+    with pytest.raises(ModelError, match=r'No weights for mono\.weights .*da2-indoor-small'):
+        mono_weights('', 'metric')
+    fetched('dmd3c', 'da2-base', 'depth-pro')
+    assert mono_weights('', 'metric').stem == 'depth-pro'
+    assert mono_weights('', 'relative').stem == 'da2-base'
+    fetched('da2-outdoor-large')
+    assert list(MODELS).index('da2-outdoor-large') < list(MODELS).index('depth-pro')
+    assert mono_weights('', 'metric').stem == 'da2-outdoor-large'
+    # Named weights are found whatever they give; the method then says what is wrong with them.
+    assert mono_weights('da2-base', 'metric').stem == 'da2-base'
+    with pytest.raises(ModelError, match=r"mono\.weights 'dmd3c' is for another network"):
+        mono_weights('dmd3c', 'metric')
+
+
+@pytest.fixture
+def pipeline(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FusionPipeline]:
+    def make(name: str = 'da2-outdoor-small', **settings: Any) -> FusionPipeline:
+        bench.name = name
+        monkeypatch.setattr('depth_ros.pipeline.fusion.mono_weights', lambda *args: FILE)
+        changes = {key.replace('__', '.'): value for key, value in settings.items()}
+        return FusionPipeline(replaced(PipelineConfig(method='mono'), changes))
+
+    return make
+
+
+def frame(stamp_ns: int = 0, wall_m: float | None = None) -> Frame:
+    """An image, with LiDAR returns of a wall if wanted."""
+    points = None
+    if wall_m is not None:
+        v, u = np.mgrid[0:HEIGHT:2, 0:WIDTH:2].reshape(2, -1)
+        points = CAMERA.unproject(np.stack((u, v), axis=-1), np.full(u.size, wall_m))
+    image = view().image
+    return Frame(image, Camera(CAMERA), stamp_ns, points, None if points is None else np.eye(4))
+
+
+def test_pipeline_needs_no_lidar(pipeline: Callable[..., FusionPipeline]) -> None:
+    result = pipeline().process(frame())
+    assert np.unique(result.estimate.depth_m) == 4.0
+    assert not result.view.sparse_m.any()
+    assert result.accuracy is None
+    assert np.unique(result.gated_depth_m(OutputConfig(max_relative_sigma=0.2))) == 4.0
+    assert np.isnan(result.gated_depth_m(OutputConfig(max_relative_sigma=0.1))).all()
+
+
+def test_lidar_calibrates_sigma_and_leaves_depth_alone(
+    pipeline: Callable[..., FusionPipeline],
+) -> None:
+    """The network is off by 1 m of 5, and its sigma of 15 % of 4 m knows 0.6: 2 sigma want 0.5."""
+    taught = pipeline(calibration__held_out_share=0.5, mono__relative_sigma=0.15)
+    for index in range(40):
+        result = taught.process(frame(index, wall_m=5.0))
+    assert np.unique(result.estimate.depth_m) == 4.0
+    assert np.median(result.estimate.sigma_m) == pytest.approx(0.5, rel=0.1)
+    assert result.accuracy.median_error_m == pytest.approx(1.0)
+
+
+def test_lidar_that_misses_the_image_is_no_fault(
+    pipeline: Callable[..., FusionPipeline],
+) -> None:
+    behind = dataclasses.replace(frame(wall_m=5.0), T_camera_lidar=np.diag([1.0, -1, -1, 1]))
+    assert pipeline().process(behind).estimate.valid.all()
+
+
+def test_relative_results_have_neither_depth_nor_cloud(
+    pipeline: Callable[..., FusionPipeline],
+) -> None:
+    result = pipeline('da2-small', mono__output='relative').process(frame(wall_m=5.0))
+    assert not result.is_metric
+    for metric in (
+        lambda: result.gated_depth_m(OutputConfig()),
+        lambda: result.fill_cloud(np.empty((HEIGHT, WIDTH, 5), np.float32)),
+    ):
+        with pytest.raises(PipelineError, match='disparity_affine of mono is not in metres'):
+            metric()
+    assert result.accuracy is None
+
+
+def test_what_is_too_far_stays_so_when_gated_and_is_no_point(
+    bench: Bench, pipeline: Callable[..., FusionPipeline]
+) -> None:
+    bench.says = lambda red: np.where(red < 30, 5.0, 80.0)
+    result = pipeline(mono__relative_sigma=0.05).process(frame())
+    gated_m = result.gated_depth_m(OutputConfig())
+    assert np.unique(gated_m[:, :30]) == 5.0
+    assert np.isposinf(gated_m[:, 30:]).all()
+    cloud = np.empty((HEIGHT, WIDTH, 5), np.float32)
+    result.fill_cloud(cloud)
+    assert np.isnan(cloud[:, 30:, :3]).all()
+    assert np.isfinite(cloud[:, :30, :3]).all()
