@@ -55,6 +55,7 @@ setup(
         'console_scripts': [
             'depth_ros = depth_ros.cli.main:main',
             'completion_node = depth_ros.nodes.completion_node:main',
+            'monocular_node = depth_ros.nodes.monocular_node:main',
             'player_node = depth_ros.nodes.player_node:main',
             'recorder_node = depth_ros.nodes.recorder_node:main',
         ],

@@ -16,8 +16,12 @@ from typing import Any
 import pytest
 
 import depth_ros
-from depth_ros.nodes.node_config import NodeConfig
-from depth_ros.pipeline.config import PipelineConfig, flatten, replaced
+from depth_ros.nodes.node_config import (
+    MONOCULAR_SETTINGS,
+    CompletionNodeConfig,
+    NodeConfig,
+)
+from depth_ros.pipeline.config import MONOCULAR, PipelineConfig, flatten, replaced
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILE_TYPES = ('.py', '.xml', '.yaml', '.rviz')
@@ -135,28 +139,38 @@ def test_share_files_are_installed(setup_arguments: dict[str, Any]) -> None:
 def test_entry_points_exist(setup_arguments: dict[str, Any]) -> None:
     scripts = setup_arguments['entry_points']['console_scripts']
     targets = dict(script.split(' = ') for script in scripts)
-    assert {'depth_ros', 'completion_node', 'player_node'} <= set(targets)
+    assert {'depth_ros', 'completion_node', 'monocular_node', 'player_node'} <= set(targets)
     for target in targets.values():
         module, _, function = target.partition(':')
         tree = ast.parse((REPOSITORY / f'{module.replace(".", "/")}.py').read_text())
         assert function in {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
 
 
-def test_settings_in_the_config_file_are_known_and_at_their_defaults() -> None:
+@pytest.mark.parametrize(
+    ('file', 'configs', 'prefixes'),
+    [
+        ('completion.yaml', (PipelineConfig(), CompletionNodeConfig()), ('',)),
+        ('monocular.yaml', (MONOCULAR, NodeConfig()), MONOCULAR_SETTINGS),
+    ],
+)
+def test_settings_in_a_config_file_are_known_and_at_their_defaults(
+    file: str, configs: tuple[Any, Any], prefixes: tuple[str, ...]
+) -> None:
     yaml = pytest.importorskip('yaml')
-    text = (REPOSITORY / 'config/completion.yaml').read_text()
+    text = (REPOSITORY / 'config' / file).read_text()
     overridden = yaml.safe_load(text)['/**']['ros__parameters']
     shown = yaml.safe_load(re.sub(r'^(\s+)#(?=\w)', r'\1', text, flags=re.MULTILINE))
-    for config in (PipelineConfig(), NodeConfig()):
+    settings = shown['/**']['ros__parameters']
+    for config in configs:
         defaults = flatten(config)
-        mine = {k: v for k, v in shown['/**']['ros__parameters'].items() if k in defaults}
+        mine = {k: v for k, v in settings.items() if k in defaults}
         changed = flatten(replaced(config, mine))
-        assert len(mine) >= 8
+        assert len(mine) >= 3
         assert {k for k in defaults if changed[k] != defaults[k]} == {
             k for k in overridden if k in defaults
         }
-    known = flatten(PipelineConfig()) | flatten(NodeConfig())
-    assert set(shown['/**']['ros__parameters']) <= set(known)
+    declared = {name for name in flatten(configs[0]) if name.startswith(prefixes)}
+    assert set(settings) <= declared | set(flatten(configs[1]))
 
 
 def test_make_has_the_targets() -> None:

@@ -16,6 +16,7 @@ from depth_ros.engines.exported import Exported
 from depth_ros.engines.plan_cache import PlanCache
 from depth_ros.errors import ModelError
 from depth_ros.files import cache_dir
+from depth_ros.methods.mono import mono_weights
 from depth_ros.models.registry import MODELS
 from depth_ros.models.weights import Record, weights_path
 
@@ -31,6 +32,7 @@ def cache(machine: Mapping[str, str]) -> Iterator[Finding]:
     """
     yield _folder()
     yield from _weights()
+    yield _monocular()
     yield from _exports()
     yield from _plans(machine)
 
@@ -73,6 +75,15 @@ def _weights() -> Iterator[Finding]:
         else:
             value = f'{size_bytes} bytes; fetched were {record.size_bytes}'
             yield Finding(WARN, what, value, again)
+
+
+def _monocular() -> Finding:
+    """The weights that the monocular node takes unless it is told others."""
+    what = 'method mono'
+    try:
+        return Finding(OK, what, f'takes {mono_weights("", "metric").stem}')
+    except ModelError as error:
+        return Finding(OK, what, 'no weights that give metres are fetched', str(error))
 
 
 def _exports() -> Iterator[Finding]:

@@ -38,6 +38,7 @@ _LENS_MODELS = DISTORTION_SIZES.keys() - {'none'}
 _DISTORTION_ALIASES = {'fisheye': 'equidistant'}
 # Beyond this the image is another window of the sensor, and scaling K would be a guess.
 _MAX_ASPECT_CHANGE = 0.02
+_ESTIMATE = ' For a first look, `depth_ros run --estimate-intrinsics` estimates them from images.'
 
 
 def stamp_to_ns(stamp: Time) -> int:
@@ -109,7 +110,10 @@ def camera_from_info(msg: CameraInfo, image_size: tuple[int, int] | None = None)
         R = msg.r if np.any(msg.r) else np.eye(3).ravel()
         return Camera(raw, model, D, rectified, tuple(float(r) for r in R))
     except GeometryError as error:
-        raise NodeError(f'CameraInfo cannot be used: {error}', 'bad_camera_info') from error
+        way_out = '' if msg.k[0] else _ESTIMATE
+        raise NodeError(
+            f'CameraInfo cannot be used: {error}{way_out}', 'bad_camera_info'
+        ) from error
 
 
 def info_from_intrinsics(msg: CameraInfo, intrinsics: Intrinsics) -> None:

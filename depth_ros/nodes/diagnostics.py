@@ -175,8 +175,9 @@ def _output(snapshot: Snapshot) -> tuple[list[Finding], str, dict[str, str]]:
         values[f'{stage} p95 [ms]'] = f'{p95:.2f}'
     found = [(WARN, text) for text in (snapshot.problem, snapshot.upgrade.failure) if text]
     all_well = f'{snapshot.method} at {snapshot.output_hz:.1f} Hz'
-    if snapshot.upgrade.step:
-        all_well += f', preparing {snapshot.upgrade.step}'
+    if step := snapshot.upgrade.step:
+        all_well += f', preparing {step}'
+        found += [(OK, f'preparing {step}')] if found else []
     return found, all_well, values
 
 

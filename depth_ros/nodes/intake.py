@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
@@ -20,48 +20,66 @@ from depth_ros.nodes.convert import (
     stamp_to_ns,
 )
 from depth_ros.nodes.transforms import ExtrinsicSource
+from depth_ros.pipeline.sync import Pair
+
+
+class Received(NamedTuple):
+    """An image message, when it came (monotonic), and the CameraInfo in force then."""
+
+    msg: Any
+    at_ns: int
+    info: CameraInfo | None
+
+
+Job = Pair[Received, PointCloud2]
 
 
 class FrameIntake:
     """Turns messages into frames; remembers the camera as long as its CameraInfo stays.
 
     Args:
-        extrinsic: where T_camera_lidar comes from.
+        extrinsic: where T_camera_lidar comes from; None without LiDAR.
     """
 
-    def __init__(self, extrinsic: ExtrinsicSource) -> None:
+    def __init__(self, extrinsic: ExtrinsicSource | None = None) -> None:
         self._extrinsic = extrinsic
         self._camera: tuple[object, Camera] | None = None
 
-    def frame(
-        self, image_msg: Any, info: CameraInfo | None, clouds: Sequence[PointCloud2]
-    ) -> Frame:
-        """The frame of an image and its clouds, nearest first.
+    def frame(self, job: Job, latest_info: CameraInfo | None) -> Frame:
+        """The frame of an image and its clouds, if there is a LiDAR.
+
+        Args:
+            job: messages.
+            latest_info: to take if there was none yet when the image came.
 
         Raises:
             NodeError: a message cannot be used or something is missing; its `reason` is the
                 key to count the drop under.
         """
+        image_msg, info = job.image.msg, job.image.info or latest_info
         if info is None:
             raise NodeError('No CameraInfo has come yet.', 'no_camera_info')
         compressed = isinstance(image_msg, CompressedImage)
         image = compressed_to_rgb(image_msg) if compressed else image_to_rgb(image_msg)
         camera = self._camera_of(info, (image.shape[1], image.shape[0]))
         stamp_ns = stamp_to_ns(image_msg.header.stamp)
-        T_camera_lidars = [self._lookup(image_msg, cloud, stamp_ns) for cloud in clouds]
-        points = _gather([cloud_to_points(cloud) for cloud in clouds], T_camera_lidars)
-        lidar_stamp_ns = stamp_to_ns(clouds[0].header.stamp)
+        lidar = self._lidar(image_msg, stamp_ns, job.sweeps) if job.sweeps else {}
         try:
-            return Frame(
-                image,
-                camera,
-                stamp_ns,
-                points,
-                T_camera_lidars[0],
-                lidar_stamp_ns=lidar_stamp_ns,
-            )
+            return Frame(image, camera, stamp_ns, **lidar)
         except (FrameError, GeometryError) as error:
             raise NodeError(str(error), 'bad_image') from error
+
+    def _lidar(
+        self, image_msg: Any, stamp_ns: int, sweeps: Sequence[tuple[int, PointCloud2]]
+    ) -> dict[str, Any]:
+        """The fields of a frame that come from sweeps, the nearest first."""
+        clouds = [cloud for _, cloud in sweeps]
+        T_camera_lidars = [self._lookup(image_msg, cloud, stamp_ns) for cloud in clouds]
+        return {
+            'points': _gather([cloud_to_points(cloud) for cloud in clouds], T_camera_lidars),
+            'T_camera_lidar': T_camera_lidars[0],
+            'lidar_stamp_ns': sweeps[0][0],
+        }
 
     def _lookup(self, image_msg: Any, cloud: PointCloud2, stamp_ns: int) -> Float64:
         target, source = image_msg.header.frame_id, cloud.header.frame_id

@@ -6,10 +6,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
+from depth_ros.frame import Frame
 from depth_ros.nodes.diagnostics import (
     LatencyMeter,
     RateMeter,
@@ -19,7 +21,24 @@ from depth_ros.nodes.diagnostics import (
 )
 from depth_ros.nodes.qos import AdaptiveSubscription, keep_last
 from depth_ros.pipeline.calibration import LiveAccuracy
+from depth_ros.pipeline.fusion import FusionResult
 from depth_ros.pipeline.upgrade import UpgradeStatus
+
+
+class FrameTimes(NamedTuple):
+    """When a frame entered each stage, monotonic, in nanoseconds.
+
+    Attributes:
+        received_ns: its image came.
+        started_ns: the worker took it.
+        converted_ns: its messages were a frame.
+        completed_ns: it had depth.
+    """
+
+    received_ns: int
+    started_ns: int
+    converted_ns: int
+    completed_ns: int
 
 
 class Monitor:
@@ -29,20 +48,16 @@ class Monitor:
         node: node that publishes the diagnostics.
 
     Attributes:
-        latency: time by stage; add to it.
-        output_rate: tick it with each frame published.
         problem: the last refusal since the last report, or empty.
-        lidar_age_s: time from the sweep to its image, of the last frame.
-        accuracy: live figures of the last frame.
     """
 
     def __init__(self, node: Node) -> None:
         self._drops: Counter[str] = Counter()
         self._lock = threading.Lock()  # the worker counts too
-        self.latency, self.output_rate = LatencyMeter(), RateMeter()
+        self._latency, self._output_rate = LatencyMeter(), RateMeter()
+        self._lidar_age_s: float | None = None
+        self._accuracy: LiveAccuracy | None = None
         self.problem = ''
-        self.lidar_age_s: float | None = None
-        self.accuracy: LiveAccuracy | None = None
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', keep_last(5))
         self._input_rates: dict[str, RateMeter] = {}
@@ -55,6 +70,23 @@ class Monitor:
     def received(self, name: str) -> None:
         """Count a message of the input `name`."""
         self._input_rates.setdefault(name, RateMeter()).tick(time.monotonic_ns())
+
+    def published(self, frame: Frame, result: FusionResult, times: FrameTimes) -> None:
+        """Take note of a frame that has just been published."""
+        now_ns = time.monotonic_ns()
+        self._output_rate.tick(now_ns)
+        if frame.lidar_stamp_ns is not None:
+            self._lidar_age_s = (frame.stamp_ns - frame.lidar_stamp_ns) / 1e9
+        self._accuracy = result.accuracy
+        self._latency.add(
+            {
+                'wait': (times.started_ns - times.received_ns) / 1e6,
+                'convert': (times.converted_ns - times.started_ns) / 1e6,
+                **result.timings_ms,
+                'publish': (now_ns - times.completed_ns) / 1e6,
+                'receipt to publication': (now_ns - times.received_ns) / 1e6,
+            }
+        )
 
     def dropped(self, drops: Mapping[str, int]) -> None:
         """Count dropped messages by reason."""
@@ -86,15 +118,15 @@ class Monitor:
             inputs=tuple(
                 self._health(name, *inputs[name], now_ns, name in once) for name in inputs
             ),
-            output_hz=self.output_rate.rate_hz(now_ns),
+            output_hz=self._output_rate.rate_hz(now_ns),
             method=method[0],
             method_reason=method[1],
             upgrade=upgrade,
             drops=drops,
-            latency_ms=self.latency.percentiles_ms(),
-            lidar_age_s=self.lidar_age_s,
+            latency_ms=self._latency.percentiles_ms(),
+            lidar_age_s=self._lidar_age_s,
             problem=problem,
-            accuracy=self.accuracy,
+            accuracy=self._accuracy,
         )
         stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(diagnostic_array(snapshot, self._node.get_name(), stamp))

@@ -1,10 +1,22 @@
-"""Settings of a node as opposed to those of the pipeline; all are fixed once the node runs."""
+"""Settings of a node as opposed to those of the pipeline; all are fixed once the node runs.
+
+And what the pipeline of the monocular node is told by default.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from depth_ros.pipeline.config import option, validate
+
+MONOCULAR_SETTINGS = (
+    'image_is_rectified',
+    'mono.',
+    'engine.',
+    'output.',
+    'sync.camera_timeout_s',
+)
+"""How the names of the settings begin that matter without LiDAR."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class ExtrinsicConfig:
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """How a node is wired."""
+    """How a node that publishes depth is wired."""
 
     qos: str = option(
         'auto',
@@ -59,7 +71,13 @@ class NodeConfig:
     diagnostics_period_s: float = option(
         1.0, 'Time between diagnostics [s].', minimum=0.1, maximum=60.0
     )
-    extrinsic: ExtrinsicConfig = field(default_factory=ExtrinsicConfig)
 
     def __post_init__(self) -> None:
         validate(self)
+
+
+@dataclass(frozen=True)
+class CompletionNodeConfig(NodeConfig):
+    """How the completion node is wired."""
+
+    extrinsic: ExtrinsicConfig = field(default_factory=ExtrinsicConfig)

@@ -20,7 +20,11 @@ from depth_ros.pipeline.config import Option, flatten, options, replaced
 
 
 def declare(
-    node: Node, config: Any, prefix: str = '', read_only: Collection[str] = frozenset()
+    node: Node,
+    config: Any,
+    prefix: str = '',
+    read_only: Collection[str] = frozenset(),
+    only: tuple[str, ...] = ('',),
 ) -> None:
     """Declare one parameter per setting of `config`, with its value as the default.
 
@@ -29,6 +33,7 @@ def declare(
         config: config dataclass whose fields were made with `option`.
         prefix: put before each name, with its dot.
         read_only: settings, by dotted name without prefix, that cannot change at run time.
+        only: how the names of the settings to declare begin, such as `output.`.
 
     Raises:
         ConfigError: an override given at the start is of the wrong type or out of range, or
@@ -38,6 +43,8 @@ def declare(
     if unknown := set(read_only) - set(infos):
         raise ConfigError(f'Unknown read-only settings {sorted(unknown)}.')
     for name, value in flatten(config).items():
+        if not name.startswith(only):
+            continue
         default = list(value) if isinstance(value, tuple) else value
         try:
             node.declare_parameter(
@@ -55,12 +62,12 @@ def warn_of_unknown(node: Node) -> None:
 
 
 def read(node: Node, config: Any, prefix: str = '') -> Any:
-    """`config` with the values of the declared parameters.
+    """`config` with the values of those of its parameters that are declared.
 
     Raises:
         ConfigError: a value has the wrong type or is out of range.
     """
-    names = flatten(config)
+    names = (name for name in flatten(config) if node.has_parameter(prefix + name))
     return _changed(config, {name: node.get_parameter(prefix + name).value for name in names})
 
 

@@ -1,75 +1,100 @@
-"""The outputs of a completion: published only where somebody listens, with the image's header."""
+"""The outputs of a node: published only where somebody listens, with the image's header."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
+from depth_ros.errors import NodeError
+from depth_ros.frame import DepthKind, Float32
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_intrinsics
 from depth_ros.nodes.qos import keep_last
 from depth_ros.pipeline.config import OutputConfig
 from depth_ros.pipeline.fusion import FusionResult
 
+Values = Callable[[FusionResult, OutputConfig], Float32]
+
+IMAGES: Mapping[DepthKind, Mapping[str, Values]] = {
+    DepthKind.METRIC: {
+        'depth/image_rect': lambda result, config: result.gated_depth_m(config),
+        'depth/image_dense': lambda result, config: result.estimate.depth_m,
+        'depth/uncertainty': lambda result, config: result.estimate.sigma_m,
+    },
+    DepthKind.DISPARITY_AFFINE: {
+        'depth/relative': lambda result, config: result.estimate.depth_m,
+    },
+}
+"""What is published of an estimate that means this, by topic. No topic has two meanings."""
+
 
 class DepthPublishers:
-    """Publishers of depth, sigma, camera info and cloud, and the messages they refill.
+    """Publishers of images, their camera info and, of metres, a cloud; and what they refill.
 
     Args:
         node: lifecycle node that owns the publishers; they are silent until it is active.
-        depth_encoding: of depth and sigma, `32FC1` (metres) or `16UC1` (millimetres).
+        depth_encoding: of metres, `32FC1`, or `16UC1` for millimetres; what has no unit is 32FC1.
+        kind: what the numbers of all estimates mean; one of `IMAGES`.
     """
 
-    def __init__(self, node: LifecycleNode, depth_encoding: str) -> None:
-        self._node = node
-        qos = keep_last()
-
-        def create(message_type: type, topic: str) -> object:
-            return node.create_lifecycle_publisher(message_type, topic, qos)
-
-        self._gated = create(Image, 'depth/image_rect')
-        self._dense = create(Image, 'depth/image_dense')
-        self._sigma = create(Image, 'depth/uncertainty')
-        self._cloud = create(PointCloud2, 'depth/points')
-        self._info = create(CameraInfo, 'depth/camera_info')
+    def __init__(
+        self, node: LifecycleNode, depth_encoding: str, kind: DepthKind = DepthKind.METRIC
+    ) -> None:
+        self._node, self._kind = node, kind
+        is_metric = kind is DepthKind.METRIC
+        encoding = depth_encoding if is_metric else '32FC1'
         self._images = {
-            publisher: ImageBuffer(depth_encoding)
-            for publisher in (self._gated, self._dense, self._sigma)
+            self._create(Image, topic): (values, ImageBuffer(encoding))
+            for topic, values in IMAGES[kind].items()
         }
+        self._cloud = self._create(PointCloud2, 'depth/points') if is_metric else None
         self._cloud_buffer = CloudBuffer()
+        self._info = self._create(CameraInfo, 'depth/camera_info')
         self._info_message = CameraInfo()
 
     @property
     def wanted(self) -> bool:
         """Whether anybody listens to any output."""
-        outputs = (*self._images, self._cloud, self._info)
-        return any(output.get_subscription_count() for output in outputs)
+        return any(output.get_subscription_count() for output in self._all())
 
     def publish(self, result: FusionResult, header: Header, config: OutputConfig) -> None:
-        """Publish a result under the header of its image, unchanged."""
-        depth_m, sigma_m = result.estimate.depth_m, result.estimate.sigma_m
+        """Publish a result under the header of its image, unchanged.
+
+        Raises:
+            NodeError: its numbers mean something else than the topics promise.
+        """
+        kind = result.estimate.kind
+        if kind is not self._kind:
+            raise NodeError(
+                f'{result.method} gives {kind.value}, which these topics cannot carry: they are '
+                f'of {self._kind.value}; see mono.output of the monocular node.',
+                'wrong_kind',
+            )
         # CameraInfo first: consumers wait for it.
         info_from_intrinsics(self._info_message, result.view.intrinsics)
         self._info_message.header = header
         self._info.publish(self._info_message)
-        if self._gated.get_subscription_count():
-            self._publish_image(self._gated, result.gated_depth_m(config), header)
-        if self._dense.get_subscription_count():
-            self._publish_image(self._dense, depth_m, header)
-        if self._sigma.get_subscription_count():
-            self._publish_image(self._sigma, sigma_m, header)
-        if self._cloud.get_subscription_count():
+        for publisher, (values, buffer) in self._images.items():
+            if publisher.get_subscription_count():
+                buffer.fill_depth(values(result, config))
+                buffer.msg.header = header
+                publisher.publish(buffer.msg)
+        if self._cloud is not None and self._cloud.get_subscription_count():
             self._cloud_buffer.fill(result, config.cloud_stride)
             self._cloud_buffer.msg.header = header
             self._cloud.publish(self._cloud_buffer.msg)
 
     def destroy(self) -> None:
         """Take the topics off the network."""
-        for publisher in (*self._images, self._cloud, self._info):
+        for publisher in self._all():
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def _publish_image(self, publisher: object, values: object, header: Header) -> None:
-        buffer = self._images[publisher]
-        buffer.fill_depth(values)
-        buffer.msg.header = header
-        publisher.publish(buffer.msg)
+    def _create(self, message_type: type, topic: str) -> Any:
+        return self._node.create_lifecycle_publisher(message_type, topic, keep_last())
+
+    def _all(self) -> list[Any]:
+        """Every publisher."""
+        return [*self._images, self._info, *filter(None, [self._cloud])]

@@ -104,6 +104,25 @@ def test_weights(size_bytes: int, record: Record | None, level: str, value: str)
     assert ('depth_ros models fetch dmd3c' in finding.way_out) == (level == 'WARN')
 
 
+@pytest.mark.parametrize(
+    ('names', 'value'),
+    [
+        ((), 'no weights that give metres are fetched'),
+        (('dmd3c', 'da2-small'), 'no weights that give metres are fetched'),
+        (('da2-small', 'da2-outdoor-small'), 'takes da2-outdoor-small'),
+    ],
+)
+def test_what_the_monocular_node_takes(names: tuple[str, ...], value: str) -> None:
+    for name in names:
+        path = weights_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.with_suffix('.json').write_text(json.dumps(asdict(replace(RECORD, name=name))))
+    finding = findings()['method mono']
+    assert (finding.level, finding.value) == ('OK', value)
+    assert ('depth_ros models fetch da2-' in finding.way_out) == ('takes' not in value)
+
+
 def test_exports_and_those_of_another_version(cache: Path) -> None:
     folder = cache / 'onnx'
     folder.mkdir(parents=True)
@@ -115,8 +134,8 @@ def test_exports_and_those_of_another_version(cache: Path) -> None:
         exported.write_sidecars({'x': np.zeros(1)}, {'y': np.zeros(1)})
     found = findings()
     assert found['ONNX exports'].value.startswith('3, 3 MB; newest old.onnx, 1970-01-')
-    stale = list(doctor_cache.cache(MACHINE))[3]
-    assert (stale.level, stale.what) == ('OK', 'ONNX exports')
+    _, stale = (f for f in doctor_cache.cache(MACHINE) if f.what == 'ONNX exports')
+    assert stale.level == 'OK'
     assert stale.value == '2 not exported by this depth_ros, not used'
     assert stale.way_out == 'can be deleted: lone.onnx, old.onnx'
 

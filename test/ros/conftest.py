@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -140,50 +141,76 @@ def start_node() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         end(process)
 
 
-class CompletionRig:
-    """A completion node with a fake camera and LiDAR, a listener, and what it says of itself.
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """`fetched(name)` is the path of weights in a cache of the test: an empty file, on record."""
+    from depth_ros.models.weights import Record, weights_path
 
-    A wall stands 5 m in front of a 96x64 camera; the LiDAR sits in the camera's own frame.
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
+
+    def fetch(name: str) -> Path:
+        path = weights_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        record = Record(name, 'a test', 'none', '2026-01-01', '0' * 64, 0, '0' * 64, 0, 1)
+        path.with_suffix('.json').write_text(json.dumps(dataclasses.asdict(record)))
+        return path
+
+    return fetch
+
+
+class CameraRig:
+    """A node that makes depth of images, with a fake camera, and what it says of itself.
 
     Attributes:
-        node: the `CompletionNode`.
-        depth: depth images received, in order.
+        node: the node.
+        peer: the node that all fakes and listeners belong to.
+        heard: messages received by topic, in order.
         diagnostics: values and message of each status by name, as last reported.
     """
 
     WIDTH, HEIGHT = 96, 64
+    HEARD = ('depth/image_dense', 'depth/camera_info')
 
     def __init__(self, ros: Ros, wait_until: Callable[..., Any], **parameters: Any) -> None:
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.parameter import Parameter
-        from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-
-        from depth_ros.nodes.completion_node import CompletionNode
+        from sensor_msgs.msg import CameraInfo, Image
 
         self.wait_until = wait_until
-        defaults = {
-            'extrinsic.source': 'parameters',
-            'extrinsic.quat_xyzw': [0.0, 0.0, 0.0, 1.0],
-            'diagnostics_period_s': 0.1,
-        }
-        overrides = [
-            Parameter(name, value=value) for name, value in (defaults | parameters).items()
-        ]
-        self.node = CompletionNode(context=ros.context, parameter_overrides=overrides)
+        settings = {'diagnostics_period_s': 0.1} | parameters
+        overrides = [Parameter(name, value=value) for name, value in settings.items()]
+        self.node = self._make(context=ros.context, parameter_overrides=overrides)
         ros.spin(self.node)
         self.peer = ros.node('peer')
-        self.depth: list[Any] = []
-        self.infos: list[Any] = []
+        self.heard: dict[str, list[Any]] = {}
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.image = self.peer.create_publisher(Image, 'image', 10)
         self.info = self.peer.create_publisher(CameraInfo, 'camera_info', 10)
-        self.points = self.peer.create_publisher(PointCloud2, 'points', 10)
-        self.peer.create_subscription(Image, 'depth/image_dense', self.depth.append, 10)
-        self.peer.create_subscription(CameraInfo, 'depth/camera_info', self.infos.append, 10)
+        for topic in self.HEARD:
+            self.listen(topic)
         self.peer.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self._stamp_ns = 1_000_000_000
 
-    def start(self) -> CompletionRig:
+    @property
+    def depth(self) -> list[Any]:
+        """Depth images received."""
+        return self.heard['depth/image_dense']
+
+    @property
+    def infos(self) -> list[Any]:
+        """Their CameraInfo."""
+        return self.heard['depth/camera_info']
+
+    def listen(self, topic: str) -> None:
+        """Keep what is published on an output."""
+        from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+        kinds = {'depth/camera_info': CameraInfo, 'depth/points': PointCloud2}
+        messages = self.heard.setdefault(topic, [])
+        self.peer.create_subscription(kinds.get(topic, Image), topic, messages.append, 10)
+
+    def start(self) -> Any:
         """Configure and activate, and wait until everybody has found everybody."""
         from rclpy.lifecycle import TransitionCallbackReturn
 
@@ -223,10 +250,63 @@ class CompletionRig:
         """The camera: f = 80 px, principal point in the middle."""
         from sensor_msgs.msg import CameraInfo
 
-        k = [80.0, 0.0, 47.5, 0.0, 80.0, 31.5, 0.0, 0.0, 1.0]
+        cx, cy = (self.WIDTH - 1) / 2, (self.HEIGHT - 1) / 2
+        k = [80.0, 0.0, cx, 0.0, 80.0, cy, 0.0, 0.0, 1.0]
         msg = CameraInfo(width=self.WIDTH, height=self.HEIGHT, distortion_model='plumb_bob')
         msg.k, msg.d = k, [0.0] * 5
         return _changed(msg, changes)
+
+    def send(self, image: Any = None, info: Any = None) -> Any:
+        """Publish an image with its camera (None = a good one); returns the image."""
+        image = image if image is not None else self.image_msg()
+        self.info.publish(info if info is not None else self.info_msg())
+        self.image.publish(image)
+        return image
+
+    def send_until(self, predicate: Callable[[], Any], what: str, **messages: Any) -> Any:
+        """Send frames, each made anew, until something holds; a failure after 10 s."""
+        deadline = time.monotonic() + 10.0
+        while not (result := predicate()):
+            assert time.monotonic() < deadline, f'{what} not reached; {self.diagnostics}'
+            self.send(**{name: make() for name, make in messages.items()})
+            time.sleep(0.03)
+        return result
+
+    def value(self, status: str, key: str) -> str:
+        """A value of a status of the node, or ''."""
+        return self.diagnostics.get(f'{self.node.get_name()}: {status}', {}).get(key, '')
+
+    def dropped(self, reason: str) -> int:
+        """How often the node says it dropped something for a reason."""
+        return int(self.value('output', f'dropped {reason}') or 0)
+
+    def _make(self, **options: Any) -> Any:
+        """The node."""
+        raise NotImplementedError
+
+    def _on_diagnostics(self, msg: Any) -> None:
+        for status in msg.status:
+            values = {pair.key: pair.value for pair in status.values}
+            values |= {'message': status.message, 'level': str(status.level[0])}
+            self.diagnostics[status.name] = values
+
+    def _connected(self) -> bool:
+        heard = all(publisher.get_subscription_count() for publisher in self._sensors())
+        return heard and all(self.peer.count_publishers(topic) for topic in self.HEARD)
+
+    def _sensors(self) -> list[Any]:
+        return [self.image, self.info]
+
+
+class CompletionRig(CameraRig):
+    """A completion node whose camera sees a wall at 5 m; the LiDAR sits in the camera's frame."""
+
+    def __init__(self, ros: Ros, wait_until: Callable[..., Any], **parameters: Any) -> None:
+        from sensor_msgs.msg import PointCloud2
+
+        known = {'extrinsic.source': 'parameters', 'extrinsic.quat_xyzw': [0.0, 0.0, 0.0, 1.0]}
+        super().__init__(ros, wait_until, **known | parameters)
+        self.points = self.peer.create_publisher(PointCloud2, 'points', 10)
 
     def cloud_msg(self, depth_m: float = 5.0, **changes: Any) -> Any:
         """Returns from a wall, one for every third pixel each way, stamped as the last image."""
@@ -250,34 +330,27 @@ class CompletionRig:
         self.image.publish(image)
         return image
 
-    def send_until(self, predicate: Callable[[], Any], what: str, **messages: Any) -> Any:
-        """Send frames, each made anew, until something holds; a failure after 10 s."""
-        deadline = time.monotonic() + 10.0
-        while not (result := predicate()):
-            assert time.monotonic() < deadline, f'{what} not reached; {self.diagnostics}'
-            self.send(**{name: make() for name, make in messages.items()})
-            time.sleep(0.03)
-        return result
+    def _make(self, **options: Any) -> Any:
+        from depth_ros.nodes.completion_node import CompletionNode
 
-    def value(self, status: str, key: str) -> str:
-        """A value of a status of the node, or ''."""
-        return self.diagnostics.get(f'completion_node: {status}', {}).get(key, '')
+        return CompletionNode(**options)
 
-    def dropped(self, reason: str) -> int:
-        """How often the node says it dropped something for a reason."""
-        return int(self.value('output', f'dropped {reason}') or 0)
+    def _sensors(self) -> list[Any]:
+        return [*super()._sensors(), self.points]
 
-    def _on_diagnostics(self, msg: Any) -> None:
-        for status in msg.status:
-            values = {pair.key: pair.value for pair in status.values}
-            values |= {'message': status.message, 'level': str(status.level[0])}
-            self.diagnostics[status.name] = values
 
-    def _connected(self) -> bool:
-        sensors = (self.image, self.info, self.points)
-        heard = all(publisher.get_subscription_count() for publisher in sensors)
-        outputs = ('depth/image_dense', 'depth/camera_info')
-        return heard and all(self.peer.count_publishers(topic) for topic in outputs)
+class MonocularRig(CameraRig):
+    """A monocular node; with `mono.output` relative its only image is heard."""
+
+    def __init__(self, ros: Ros, wait_until: Callable[..., Any], **parameters: Any) -> None:
+        if parameters.get('mono.output') == 'relative':
+            self.HEARD = ('depth/relative', 'depth/camera_info')
+        super().__init__(ros, wait_until, **parameters)
+
+    def _make(self, **options: Any) -> Any:
+        from depth_ros.nodes.monocular_node import MonocularNode
+
+        return MonocularNode(**options)
 
 
 def _changed(msg: Any, changes: dict[str, Any]) -> Any:
@@ -286,15 +359,25 @@ def _changed(msg: Any, changes: dict[str, Any]) -> Any:
     return msg
 
 
-@pytest.fixture
-def rig(ros: Ros) -> Iterator[Callable[..., CompletionRig]]:
-    """`rig(**parameters)` makes a `CompletionRig`; call its `start()`."""
-    made: list[CompletionRig] = []
+def _rigs(kind: type[CameraRig], ros: Ros) -> Iterator[Callable[..., Any]]:
+    made: list[CameraRig] = []
 
-    def make(**parameters: Any) -> CompletionRig:
-        made.append(CompletionRig(ros, _wait_until, **parameters))
+    def make(**parameters: Any) -> CameraRig:
+        made.append(kind(ros, _wait_until, **parameters))
         return made[-1]
 
     yield make
     for one in made:
         one.stop()
+
+
+@pytest.fixture
+def rig(ros: Ros) -> Iterator[Callable[..., CompletionRig]]:
+    """`rig(**parameters)` makes a `CompletionRig`; call its `start()`."""
+    yield from _rigs(CompletionRig, ros)
+
+
+@pytest.fixture
+def mono_rig(ros: Ros) -> Iterator[Callable[..., MonocularRig]]:
+    """`mono_rig(**parameters)` makes a `MonocularRig`; call its `start()`."""
+    yield from _rigs(MonocularRig, ros)

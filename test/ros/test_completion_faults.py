@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, PointField
 
 from depth_ros.errors import MethodError, NodeError
-from depth_ros.nodes import completion_node
+from depth_ros.nodes import depth_node
 from depth_ros.nodes.convert import ns_to_stamp
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -218,7 +218,7 @@ def test_a_slow_method_drops_frames_and_never_queues_them(rig):
 @pytest.fixture
 def stuck(rig, monkeypatch):
     """A node that was deactivated in the middle of a frame, and the event that lets it go on."""
-    monkeypatch.setattr(completion_node, 'PATIENCE_S', 0.05)
+    monkeypatch.setattr(depth_node, 'PATIENCE_S', 0.05)
     monkeypatch.setattr(threading, 'excepthook', lambda raised: errors.append(raised.exc_value))
     one, begun, go, errors = rig().start(), threading.Event(), threading.Event(), []
     one.send_until(lambda: one.depth, 'depth')

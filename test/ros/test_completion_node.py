@@ -108,6 +108,12 @@ def test_a_missing_extrinsic_is_refused_at_configuration_not_invented(rig):
     assert state(one.node) == 'unconfigured'
 
 
+def test_relative_depth_is_for_another_node(rig):
+    one = rig(**{'mono.output': 'relative'})
+    assert one.node.trigger_configure() is TransitionCallbackReturn.FAILURE
+    assert one.node.get_publishers_info_by_topic('/depth/image_rect') == []
+
+
 def test_parameters_change_at_run_time_or_say_why_not(rig):
     one = rig().start()
     one.send_until(lambda: one.depth, 'depth')

@@ -118,6 +118,14 @@ def test_a_method_that_is_being_prepared_is_told_and_is_no_fault() -> None:
     assert ('preparing', step) in [(v.key, v.value) for v in status.values]
 
 
+def test_what_is_being_prepared_is_told_beside_frames_lost_by_it() -> None:
+    step = 'mono 252x840: exporting'
+    waiting = replace(WELL, problem='not_ready: mono', upgrade=UpgradeStatus(step=step))
+    status = statuses(waiting)['output']
+    assert status.level == DiagnosticStatus.WARN
+    assert status.message == f'not_ready: mono; preparing {step}'
+
+
 def test_a_method_that_could_not_be_prepared_warns_beside_what_else_is_wrong() -> None:
     failure = 'bpnet 384x1248 could not be prepared: out of memory'
     failed = replace(WELL, problem='Unknown encoding', upgrade=UpgradeStatus(failure=failure))

@@ -42,17 +42,17 @@ def launched(tmp_path: Path) -> Iterator[START]:
     index = tmp_path / 'share/ament_index/resource_index/packages/depth_ros'
     index.parent.mkdir(parents=True)
     index.touch()
-    for name in ('completion_node', 'player_node'):
+    for name in ('completion_node', 'monocular_node', 'player_node'):
         script = tmp_path / 'lib/depth_ros' / name
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(f'#!/bin/sh\nexec {sys.executable} -m depth_ros.nodes.{name} "$@"\n')
         script.chmod(0o755)
-    environ = {k: v for k, v in os.environ.items() if k not in PROFILE_VARIABLES}
-    for variable, first in (('AMENT_PREFIX_PATH', tmp_path), ('PYTHONPATH', REPOSITORY)):
-        environ[variable] = os.pathsep.join([str(first), environ.get(variable, '')])
     started: list[subprocess.Popen[bytes]] = []
 
     def start(file: str, *arguments: str) -> subprocess.Popen[bytes]:
+        environ = {k: v for k, v in os.environ.items() if k not in PROFILE_VARIABLES}
+        for variable, first in (('AMENT_PREFIX_PATH', tmp_path), ('PYTHONPATH', REPOSITORY)):
+            environ[variable] = os.pathsep.join([str(first), environ.get(variable, '')])
         command = ['ros2', 'launch', str(REPOSITORY / 'launch' / file), *arguments]
         process = subprocess.Popen(command, env=environ, start_new_session=True)
         started.append(process)
@@ -112,6 +112,45 @@ def test_arguments_reach_the_node(launched: START, ros: Any, wait_until: Any) ->
         assert f'{variable}={profile}' in environment_of_child(process)
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
+
+
+def test_arguments_reach_the_monocular_node(
+    launched: START, ros: Any, wait_until: Any, fetched: Callable[[str], Path]
+) -> None:
+    fetched('da2-indoor-small')
+    fetched('da2-small')
+    process = launched(
+        'monocular.launch.py',
+        *('namespace:=robot', 'image:=/front/image_raw', 'image_transport:=compressed'),
+        *('weights:=da2-small', 'output:=relative'),
+    )
+    node, name = ros.node('observer'), '/robot/monocular_node'
+    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, 15.0, 'active')
+    for topic in ('/front/image_raw/compressed', '/front/camera_info'):
+        (listener,) = wait_until(partial(node.get_subscriptions_info_by_topic, topic), what=topic)
+        assert (listener.node_namespace, listener.node_name) == ('/robot', 'monocular_node')
+    relative = '/robot/depth/relative'
+    wait_until(partial(node.get_publishers_info_by_topic, relative), what=relative)
+    assert not node.get_publishers_info_by_topic('/robot/depth/image_dense')
+    names = ['mono.weights', 'mono.output', 'image_transport', 'output.cloud_stride']
+    reply = call(ros, GetParameters, f'{name}/get_parameters', names=names)
+    weights, output, transport, stride = reply.values
+    assert (weights.string_value, output.string_value) == ('da2-small', 'relative')
+    assert transport.string_value == 'compressed'
+    assert stride.integer_value == 2  # from config/monocular.yaml
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 0
+
+
+def test_relative_weights_end_the_launch_with_the_reason(
+    launched: START, fetched: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    fetched('da2-small')
+    process = launched('monocular.launch.py', 'weights:=da2-small')
+    assert process.wait(30) == 0  # `ros2 launch` itself has not failed
+    said = ''.join(capfd.readouterr())
+    assert 'which is never published as metres' in said
+    assert 'exit code 1' in said
 
 
 def test_without_autostart_the_life_is_managed(launched: START, ros: Any, wait_until: Any) -> None:

@@ -18,10 +18,10 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from depth_ros.engines.base import NotBuiltError
-from depth_ros.errors import EngineError
+from depth_ros.errors import EngineError, MethodError
 from depth_ros.frame import DepthEstimate
 from depth_ros.methods.registry import METHODS
-from depth_ros.nodes import completion_node
+from depth_ros.nodes import depth_node
 from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.pipeline.upgrade import Upgrade
 
@@ -45,6 +45,7 @@ class Network:
     """Says 7 m everywhere, once a process of its own has built what it opens."""
 
     name = 'bpnet'
+    needs_lidar = True
     fault: Exception | None = None
     frames_left = 10**9
     ends_badly = False
@@ -62,6 +63,10 @@ class Network:
             raise NotBuiltError('there is no plan')
         time.sleep(0.3)
         self.size = (height, width)
+
+    def check_size(self, height, width):
+        if height < 8:
+            raise MethodError('too small', 'image_size')
 
     def fits(self, height, width):
         return self.size == (height, width)
@@ -114,7 +119,7 @@ def build(monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, 'bpnet', Network)
     command = [sys.executable, '-c', BUILDING, str(tmp_path)]
     upgrade = functools.partial(Upgrade, builder=lambda method, height, width: command)
-    monkeypatch.setattr(completion_node, 'Upgrade', upgrade)
+    monkeypatch.setattr(depth_node, 'Upgrade', upgrade)
     (tmp_path / 'weights').touch()
     return Build(tmp_path)
 

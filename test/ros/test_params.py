@@ -9,14 +9,15 @@ import pytest
 
 pytest.importorskip('rclpy')
 from rcl_interfaces.msg import ParameterType
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.parameter import Parameter
 
 from depth_ros.errors import ConfigError, MethodError
 from depth_ros.nodes import params
-from depth_ros.nodes.node_config import ExtrinsicConfig, NodeConfig
+from depth_ros.nodes.node_config import CompletionNodeConfig, ExtrinsicConfig
 from depth_ros.pipeline.config import PipelineConfig, flatten, options
 
-CONFIGS = [PipelineConfig(), NodeConfig()]
+CONFIGS = [PipelineConfig(), CompletionNodeConfig()]
 
 
 def overrides(**values: Any) -> dict[str, Any]:
@@ -118,6 +119,22 @@ def test_unknown_read_only_setting_is_refused(ros: Any) -> None:
         params.declare(ros.node('params'), PipelineConfig(), read_only={'magic'})
 
 
+def test_a_part_of_the_settings_is_declared_read_and_followed(ros: Any) -> None:
+    node = ros.node('params', **overrides(output__scale=0.5))
+    applied: list[PipelineConfig] = []
+    params.declare(node, PipelineConfig(), only=('output.', 'method'))
+    config = params.read(node, PipelineConfig(method='guided'))
+    assert config == dataclasses.replace(
+        PipelineConfig(), output=dataclasses.replace(PipelineConfig().output, scale=0.5)
+    )
+    assert not node.has_parameter('projection.max_range_m')
+    params.follow(node, config, applied.append)
+    with pytest.raises(ParameterNotDeclaredException):
+        node.set_parameters([Parameter('projection.max_range_m', value=60.0)])
+    assert node.set_parameters([Parameter('output.scale', value=0.25)])[0].successful
+    assert [config.output.scale for config in applied] == [0.25]
+
+
 class Followed:
     """A node with followed parameters and the configs that were applied."""
 
@@ -199,6 +216,6 @@ def test_foreign_parameters_are_let_through(ros: Any) -> None:
 
 def test_node_config_is_checked_at_the_door() -> None:
     with pytest.raises(ConfigError, match='qos'):
-        NodeConfig(qos='quick')
+        CompletionNodeConfig(qos='quick')
     with pytest.raises(ConfigError, match=r'extrinsic\.source'):
-        NodeConfig(extrinsic=ExtrinsicConfig(source='guess'))
+        CompletionNodeConfig(extrinsic=ExtrinsicConfig(source='guess'))

@@ -1,0 +1,255 @@
+"""What every node that makes depth of images is: a managed life, one worker, one pipeline."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from depth_ros.errors import DepthRosError
+from depth_ros.frame import DepthKind
+from depth_ros.nodes import params
+from depth_ros.nodes.convert import stamp_to_ns
+from depth_ros.nodes.intake import FrameIntake, Job, Received
+from depth_ros.nodes.monitor import FrameTimes, Monitor
+from depth_ros.nodes.node_config import NodeConfig
+from depth_ros.nodes.process import ManagedNode, steady_clock
+from depth_ros.nodes.publishers import DepthPublishers
+from depth_ros.nodes.qos import AdaptiveSubscription
+from depth_ros.nodes.worker import LatestWorker
+from depth_ros.pipeline.config import PipelineConfig, flatten
+from depth_ros.pipeline.fusion import FusionPipeline, make_method, same_method, warm_up
+from depth_ros.pipeline.sync import Pair
+from depth_ros.pipeline.upgrade import Upgrade
+
+NOBODY_LISTENS = 'nobody_listens'  # reason under which images that need no work are counted
+PATIENCE_S = 5.0
+"""Time given to the frame in hand when the worker is to end."""
+
+
+class DepthNode(ManagedNode):
+    """Images in, depth out, as a lifecycle node; what else comes in is for a node to add.
+
+    Callbacks only gather messages; one worker thread converts, completes and publishes the
+    newest image. A method that is too slow drops frames (`busy`) and never queues them. A method
+    that must be prepared first is prepared beside all this and then put in between two frames.
+
+    Args:
+        name: of the node.
+        config: settings of the pipeline; the values are the defaults of the parameters.
+        node_config: settings of the node, likewise.
+        options: as for `rclpy.lifecycle.LifecycleNode`.
+
+    Attributes:
+        HAS_LIDAR: whether its frames have returns.
+        SETTINGS: how the names of those settings of the pipeline begin that are parameters.
+        FIXED: those of them that cannot change at run time.
+    """
+
+    HAS_LIDAR = True
+    SETTINGS: tuple[str, ...] = ('',)
+    FIXED = frozenset({'mono.output'})  # it says which topics there are
+
+    def __init__(
+        self, name: str, config: PipelineConfig, node_config: NodeConfig, **options: Any
+    ) -> None:
+        super().__init__(name, **options)
+        params.declare(self, config, only=self.SETTINGS, read_only=self.FIXED)
+        params.declare(self, node_config, read_only=set(flatten(node_config)))
+        self._config: PipelineConfig = params.read(self, config)
+        self._node_config: Any = params.read(self, node_config)
+        params.follow(self, self._config, self._reconfigure)
+        params.warn_of_unknown(self)
+        self._worker: LatestWorker[Job] | None = None
+        self._ending: LatestWorker[Job] | None = None  # the one before, with its last frame
+
+    # What a node may add to
+
+    @property
+    def _kind(self) -> DepthKind:
+        """What the numbers mean that it publishes."""
+        return DepthKind.METRIC
+
+    def _acquire(self) -> None:
+        """Make the pipeline and where its frames come from; a `DepthRosError` is a failure."""
+        self._pipeline = FusionPipeline(self._config, has_lidar=self.HAS_LIDAR)
+        self._upgrade = Upgrade(self._pipeline)
+        warm_up(self._pipeline.method)
+        self._intake = FrameIntake()
+
+    def _release(self) -> None:
+        """Give back what `_acquire` took."""
+        self._pipeline.close()
+        del self._intake, self._upgrade, self._pipeline
+
+    def _listen(self) -> dict[str, AdaptiveSubscription]:
+        """Subscribe to the inputs, by name."""
+        compressed = self._node_config.image_transport == 'compressed'
+        kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
+        # In this order callbacks run when several messages wait: the camera before its image.
+        return {
+            'camera_info': self._subscribe(CameraInfo, 'camera_info', self._on_info),
+            'image': self._subscribe(kind, topic, self._on_image),
+        }
+
+    def _stop_listening(self) -> None:
+        """End what `_listen` began."""
+        for subscription in self._inputs.values():
+            subscription.destroy()
+
+    def _add_image(self, stamp_ns: int, image: Received) -> None:
+        """Take an image: without anything to wait for, it is worked on."""
+        self._work_on([Pair(stamp_ns, image, ())])
+
+    def _timeout_s(self, name: str) -> float:
+        """Silence of an input that is reported."""
+        return self._config.sync.camera_timeout_s
+
+    def _drops(self) -> Counter[str]:
+        """What the inputs and the worker have dropped since the activation, by reason."""
+        return Counter(busy=self._worker.busy)
+
+    def _reconfigure(self, config: PipelineConfig) -> None:
+        """Take new settings; the worker applies them before its next frame."""
+        if not same_method(config, self._config):
+            make_method(config)  # what cannot be made is refused now, not at the next frame
+        self._config = config
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the pipeline and the publishers; fails with a message if something is missing."""
+        try:
+            self._acquire()
+        except DepthRosError as error:
+            self.get_logger().error(f'Cannot configure: {error}')
+            return TransitionCallbackReturn.FAILURE
+        self._outputs = DepthPublishers(self, self._node_config.depth_encoding, self._kind)
+        self._monitor = Monitor(self)
+        self._info: CameraInfo | None = None
+        self._announced = ''
+        self._announce()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start listening and working; fails while the worker before is still at its frame."""
+        if self._is_ending():
+            return TransitionCallbackReturn.FAILURE
+        self._inputs = self._listen()
+        self._monitor.listen()
+        self._timer = self.create_timer(
+            self._node_config.diagnostics_period_s, self._report, clock=steady_clock()
+        )
+        # Last: `close` takes it for the sign that all the rest is there.
+        self._worker = LatestWorker(self._complete, self._refuse)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; what was learnt of sigma stays."""
+        self.close()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back; fails while the worker is still at its last frame."""
+        if self._is_ending():
+            return TransitionCallbackReturn.FAILURE
+        self._outputs.destroy()
+        self._monitor.destroy()
+        self._release()
+        del self._outputs, self._monitor
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Stop listening and wait for the frame in hand; nothing if not active."""
+        if self._worker is None:
+            return
+        self.destroy_timer(self._timer)
+        self._stop_listening()
+        if not self._worker.stop(PATIENCE_S):
+            self.get_logger().warning('The last frame is still being worked on.')
+        self._upgrade.close()
+        self._monitor.dropped({'busy': self._worker.busy})
+        del self._inputs
+        self._ending, self._worker = self._worker, None
+
+    def _is_ending(self) -> bool:
+        """Whether the worker of the last activation is still at its frame, given more time."""
+        if self._ending is None or self._ending.stop(PATIENCE_S):
+            return False
+        self.get_logger().error('The last frame is still being worked on; try again later.')
+        return True
+
+    def _subscribe(self, kind: type, topic: str, callback: Any) -> AdaptiveSubscription:
+        return AdaptiveSubscription(self, kind, topic, callback, mode=self._node_config.qos)
+
+    # Executor thread: gather
+
+    def _on_image(self, msg: Any) -> None:
+        self._monitor.received('image')
+        received = Received(msg, time.monotonic_ns(), self._info)
+        self._add_image(stamp_to_ns(msg.header.stamp), received)
+
+    def _on_info(self, msg: CameraInfo) -> None:
+        self._monitor.received('camera_info')
+        self._info = msg
+
+    def _work_on(self, jobs: list[Job]) -> None:
+        """Hand jobs to the worker, if anybody wants what comes of them."""
+        if jobs and not self._outputs.wanted:
+            self._monitor.dropped({NOBODY_LISTENS: len(jobs)})
+            return
+        for job in jobs:
+            self._worker.put(job)
+
+    def _report(self) -> None:
+        pipeline = self._pipeline
+        self._monitor.report(
+            {name: (self._inputs[name], self._timeout_s(name)) for name in self._inputs},
+            once=('camera_info',),
+            method=(pipeline.method_name, pipeline.method_reason),
+            upgrade=self._upgrade.status,
+            more_drops=self._drops(),
+        )
+
+    # Worker thread: convert, complete, publish
+
+    def _complete(self, job: Job) -> None:
+        received, config = job.image, self._config
+        started_ns = time.monotonic_ns()
+        if config is not self._pipeline.config:
+            self._pipeline.reconfigure(config)
+        frame = self._intake.frame(job, self._info)
+        self._upgrade.before(frame)
+        self._announce()
+        converted_ns = time.monotonic_ns()
+        try:
+            result = self._pipeline.process(frame)
+        except Exception as error:
+            self._upgrade.failed(error)
+            raise
+        completed_ns = time.monotonic_ns()
+        self._outputs.publish(result, received.msg.header, config.output)
+        times = FrameTimes(received.at_ns, started_ns, converted_ns, completed_ns)
+        self._monitor.published(frame, result, times)
+
+    def _announce(self) -> None:
+        """Log the method in use whenever it, or the reason for it, is another than before."""
+        pipeline, failure = self._pipeline, self._upgrade.status.failure
+        text = f'Method {pipeline.method_name}: {failure or pipeline.method_reason}.'
+        if text == self._announced:
+            return
+        self._announced = text
+        if failure:
+            self.get_logger().warning(text)
+        else:  # rclpy wants one severity per line
+            self.get_logger().info(text)
+
+    def _refuse(self, error: Exception) -> None:
+        """Count a frame that gives no depth, and say why; the node lives on."""
+        reason = error.reason if isinstance(error, DepthRosError) else type(error).__name__
+        self._monitor.dropped({reason: 1})
+        self._monitor.problem = f'{reason}: {error}'
+        self.get_logger().warning(f'Frame dropped, {reason}: {error}', throttle_duration_sec=5.0)
