@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from depth_ros.cli.progress import ProgressBar
 from depth_ros.errors import ModelError
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.models.fetch import fetch
-from depth_ros.models.registry import MODELS, ModelCard, card
+from depth_ros.models.flops import NETWORKS, Cost, costs
+from depth_ros.models.registry import LEFT_OUT, MODELS, ModelCard, card
 from depth_ros.models.weights import Record, intact, is_fetched, verify, weights_path
+
+_COLUMNS = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         return added
 
     listing = action('list', _list, 'what exists, under which licence, and what is here')
+    listing.add_argument(
+        'names', nargs='*', metavar='NAME', help='tell all about these; by default a line each'
+    )
+    listing.add_argument(
+        '--flops',
+        action='store_true',
+        help='count parameters and floating-point operations of the networks instead',
+    )
     listing.add_argument('--json', action='store_true', help='print a list of objects instead')
 
     fetching = action('fetch', _fetch, 'bring weights into the cache')
@@ -57,50 +69,100 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    cards = MODELS.values()
-    records = {known.name: _record(known.name) for known in cards}
+    if args.flops:
+        return _count(args)
+    cards = [card(name) for name in args.names] or list(MODELS.values())
     if args.json:
-        print(json_text([_entry(known, records[known.name]) for known in cards]))
-        return 0
-    print(table([_row(known) for known in cards]))
-    for known in cards:
-        record = records[known.name]
-        print(f'\n{known.name}')
-        _describe(known)
-        print(f'  file        {known.file_name}')
-        print(f'  SHA-256     {_sha256(known, record) or "not published; recorded when fetched"}')
+        print(json_text([_entry(known) for known in cards]))
+    elif args.names:
+        for known in cards:
+            print(f'{known.name}: {known.title}, about {known.megabytes} MB')
+            _describe(known)
+            print(f'  file        {known.file_name}')
+            print(f'  SHA-256     {_sha256(known) or "not published; recorded when fetched"}')
+    else:
+        print(table([_row(known) for known in cards]))
+        print('\nlicences of the weights')
+        for licence in dict.fromkeys(known.weights_licence for known in cards):
+            names = [known.name for known in cards if known.weights_licence == licence]
+            print(_wrapped(f'  {", ".join(names)}: {licence}'))
+        print('\nleft out')
+        for name, reason in LEFT_OUT.items():
+            print(_wrapped(f'  {name}: {reason}'))
+        print('\n`depth_ros models list NAME` tells all about one, `--flops` what networks cost.')
     return 0
 
 
-def _record(name: str) -> Record | None:
-    """What was written down when weights were fetched; None if nothing, or nothing legible."""
+def _count(args: argparse.Namespace) -> int:
+    """Print what networks cost.
+
+    Raises:
+        ModelError: only some are asked for.
+    """
+    if args.names:
+        raise ModelError(f'--flops counts every network; leave out {", ".join(args.names)}.')
+    counted: list[Cost] = []
+    with ProgressBar('counting') as progress:
+        for done, network in enumerate(NETWORKS):
+            progress(done, len(NETWORKS))
+            counted += costs(network)
+    if args.json:
+        print(json_text([cost._asdict() for cost in counted]))
+        return 0
+    rows = [
+        {
+            'network': cost.network,
+            'million parameters': f'{cost.parameters / 1e6:.1f}',
+            'input': f'{cost.height}x{cost.width}',
+            'GFLOP': round(cost.flops / 1e9),
+        }
+        for cost in counted
+    ]
+    print(table(rows))
+    return 0
+
+
+def _entry(known: ModelCard) -> dict[str, Any]:
+    fields = dataclasses.asdict(known) | {'kind': known.kind.value}
+    return {**fields, 'fetched': is_fetched(known.name), 'sha256': _sha256(known)}
+
+
+def _sha256(known: ModelCard) -> str | None:
+    """SHA-256 of the file as its authors offer it, or as it came; None if neither is known."""
     try:
-        return Record.read(weights_path(name)) if is_fetched(name) else None
-    except ModelError:
-        return None
-
-
-def _entry(known: ModelCard, record: Record | None) -> dict[str, Any]:
-    here = {'fetched': is_fetched(known.name), 'sha256': _sha256(known, record)}
-    return {**dataclasses.asdict(known), **here}
-
-
-def _sha256(known: ModelCard, record: Record | None) -> str | None:
-    """SHA-256 of the file as its authors offer it."""
+        record = Record.read(weights_path(known.name)) if is_fetched(known.name) else None
+    except ModelError:  # nothing legible
+        record = None
     return known.sha256 or (record.source_sha256 if record else None)
 
 
 def _row(known: ModelCard) -> dict[str, Any]:
-    here = 'yes' if is_fetched(known.name) else 'no'
-    return {'name': known.name, 'what': known.title, 'MB': known.megabytes, 'fetched': here}
+    return {
+        'name': known.name,
+        'what': known.title,
+        'depth': 'metric' if known.gives_metres else 'relative',
+        'MB': known.megabytes,
+        'fetched': 'yes' if is_fetched(known.name) else 'no',
+    }
 
 
 def _describe(known: ModelCard) -> None:
     print(f'  project     {known.source}')
     print(f'  trained on  {known.trained_on}')
-    print(f'  licences    {known.terms}')
+    print(_wrapped(f'  licences    {known.terms}', 14))
     if known.by_hand:
-        print(f'  by hand     {known.by_hand}')
+        print(_wrapped(f'  by hand     {known.by_hand}', 14))
+
+
+def _wrapped(line: str, indent: int = 4) -> str:
+    """A long line as a paragraph; addresses stay whole."""
+    return textwrap.fill(
+        line,
+        _COLUMNS,
+        subsequent_indent=' ' * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _fetch(args: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,24 +11,21 @@ from typing import Any
 import numpy as np
 
 from depth_ros import __version__
+from depth_ros.cli import intrinsics
 from depth_ros.cli.progress import ProgressBar
+from depth_ros.cli.result_files import FORMATS, write_result
 from depth_ros.cli.source import add_source_arguments, open_source, parse_config
 from depth_ros.datasets.base import Dataset, Sample
-from depth_ros.datasets.clouds import write_pcd, write_ply
+from depth_ros.datasets.estimated import EstimatedCamera
 from depth_ros.errors import DepthRosError, PipelineError
 from depth_ros.evaluation.evaluate import one_per_camera, sampled_frame
-from depth_ros.evaluation.figures import write_png
-from depth_ros.evaluation.gallery import pictures, sheet
 from depth_ros.evaluation.report import json_text, table, write_json
-from depth_ros.files import write_atomic
 from depth_ros.frame import Float32
-from depth_ros.geometry.cloud import cloud_shape, fill_cloud
 from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS
-from depth_ros.pipeline.config import OutputConfig, PipelineConfig, flatten
+from depth_ros.pipeline.config import PipelineConfig, flatten
 from depth_ros.pipeline.fusion import FusionPipeline, FusionResult
 
-FORMATS = ('png', 'npz', 'ply', 'pcd')
 EXIT_INTERRUPTED = 130
 
 
@@ -44,31 +40,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=('png', 'npz'),
         dest='formats',
         metavar='A,B',
-        help='what to write: png (pictures), npz (depth_m, sigma_m, K, stamp_ns), ply, pcd '
-        '(coloured cloud, gated by sigma); default png,npz',
+        help='what to write: png (pictures), npz (depth_m, sigma_m or relative; K, stamp_ns, '
+        'intrinsics_estimated), ply, pcd (coloured cloud, gated by sigma); default png,npz',
+    )
+    parser.add_argument(
+        '--estimate-intrinsics',
+        action='store_true',
+        help='have Depth Pro guess the focal length of cameras without calibration, from up to '
+        'five images each; LiDAR is not used, and the method is mono by default',
     )
     parser.add_argument('--json', action='store_true', help='print the summary as JSON')
 
 
 def main(args: argparse.Namespace) -> int:
     """Complete every image; the exit code is 0, or 130 if interrupted."""
-    dataset = open_source(args)
     config = parse_config(args.settings, args.method)
+    estimated: dict[str, EstimatedCamera] = {}
+    if args.estimate_intrinsics:
+        config = intrinsics.without_lidar(config)
+        with intrinsics.camera_estimator(config.engine) as estimator:
+            dataset = open_source(args, estimator)
+        estimated = estimator.cameras
+        intrinsics.tell(estimated)
+    else:
+        dataset = open_source(args)
     rows: list[dict[str, Any]] = []
     with one_per_camera(dataset, config) as pipelines:
         _tell_choice(config, next(iter(pipelines.values())))
-        write_json(args.output / 'config.json', _settings(args, config))
+        write_json(args.output / 'config.json', _settings(args, config, estimated))
         try:
             with ProgressBar('run') as progress:
                 for sample, result in _completed(dataset, pipelines, args.points):
-                    _write(args.output / sample.name, sample, result, config.output, args.formats)
+                    write_result(args.output, sample, result, config.output, args.formats)
                     rows.append(_row(sample, result))
                     progress(len(rows), len(dataset))
         except KeyboardInterrupt:
             print(f'interrupted after {len(rows)} of {len(dataset)} images', file=sys.stderr)
         cameras = [_camera_row(name, pipeline) for name, pipeline in pipelines.items()]
     if args.json:
-        print(json_text({'images': rows, 'cameras': cameras}))
+        guessed = intrinsics.description(estimated)
+        print(json_text({'images': rows, 'cameras': cameras, 'intrinsics_estimated': guessed}))
     elif rows:
         print(f'{table(rows)}\n\n{table(cameras)}\n\nwrote {args.output}')
     return 0 if len(rows) == len(dataset) else EXIT_INTERRUPTED
@@ -77,7 +88,8 @@ def main(args: argparse.Namespace) -> int:
 def _tell_choice(config: PipelineConfig, pipeline: FusionPipeline) -> None:
     """Say which method runs and why, where settings of networks were given."""
     default = PipelineConfig()
-    if (config.bpnet, config.engine) != (default.bpnet, default.engine):
+    networks = ('bpnet', 'mono', 'engine')
+    if any(getattr(config, part) != getattr(default, part) for part in networks):
         print(f'method {pipeline.method_name}: {pipeline.method_reason}', file=sys.stderr)
 
 
@@ -94,58 +106,23 @@ def _completed(
         yield sample, result
 
 
-def _write(
-    stem: Path,
-    sample: Sample,
-    result: FusionResult,
-    output: OutputConfig,
-    formats: tuple[str, ...],
-) -> None:
-    """Write a result to `<stem>.*` and `<stem>_*.png`."""
-    if 'npz' in formats:
-        write_atomic(stem.with_name(f'{stem.name}.npz'), _npz(result))
-    if 'ply' in formats:
-        write_ply(stem.with_name(f'{stem.name}.ply'), _cloud(result, output))
-    if 'pcd' in formats:
-        write_pcd(stem.with_name(f'{stem.name}.pcd'), _cloud(result, output))
-    if 'png' in formats:
-        parts = pictures(result, output, sample.depth_gt_m)
-        for name, picture in parts.items():
-            write_png(stem.with_name(f'{stem.name}_{name}.png'), picture)
-        write_png(stem.with_name(f'{stem.name}.png'), sheet(result, parts))
-
-
-def _npz(result: FusionResult) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        depth_m=result.estimate.depth_m,
-        sigma_m=result.estimate.sigma_m,
-        K=result.view.intrinsics.matrix,
-        # NumPy takes int64, and uint64 for the stamps after 2262 that anonymised recordings have.
-        stamp_ns=np.array(result.view.stamp_ns),
-    )
-    return buffer.getvalue()
-
-
-def _cloud(result: FusionResult, output: OutputConfig) -> Float32:
-    view, stride = result.view, output.cloud_stride
-    cloud = np.empty(cloud_shape(view.intrinsics, stride), np.float32)
-    depth_m = result.gated_depth_m(output)
-    fill_cloud(cloud, depth_m, result.estimate.sigma_m, view.image, view.intrinsics, stride)
-    return cloud
-
-
 def _row(sample: Sample, result: FusionResult) -> dict[str, Any]:
     estimate = result.estimate
-    return {
+    row = {
         'image': sample.name,
         'returns': int(np.count_nonzero(result.view.sparse_m)),
         'density': float(estimate.valid.mean()),
-        'median depth_m': float(np.nanmedian(estimate.depth_m)),
-        'median sigma_m': float(np.nanmedian(estimate.sigma_m)),
-        'ms': {'total': sum(result.timings_ms.values())},
     }
+    if result.is_metric:
+        row['median depth_m'] = _median(estimate.depth_m)
+        row['median sigma_m'] = _median(estimate.sigma_m)
+    return row | {'ms': {'total': sum(result.timings_ms.values())}}
+
+
+def _median(values: Float32) -> float | None:
+    """Of the finite ones; None without any."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else None
 
 
 def _camera_row(name: str, pipeline: FusionPipeline) -> dict[str, Any]:
@@ -163,13 +140,16 @@ def _camera_row(name: str, pipeline: FusionPipeline) -> dict[str, Any]:
     }
 
 
-def _settings(args: argparse.Namespace, config: PipelineConfig) -> dict[str, Any]:
+def _settings(
+    args: argparse.Namespace, config: PipelineConfig, estimated: dict[str, EstimatedCamera]
+) -> dict[str, Any]:
     return {
         'depth_ros': __version__,
         'source': args.source,
         'cameras': args.cameras,
         'limit': args.limit,
         'points': args.points,
+        'intrinsics_estimated': intrinsics.description(estimated),
         'settings': flatten(config),
     }
 

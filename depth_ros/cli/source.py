@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from depth_ros.datasets.base import Dataset, Sample
+from depth_ros.datasets.estimated import CameraEstimator
 from depth_ros.datasets.open import open_dataset
 from depth_ros.errors import ConfigError
-from depth_ros.pipeline.config import PipelineConfig, replaced
+from depth_ros.pipeline.config import MONOCULAR, PipelineConfig, replaced
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'source',
         metavar='SRC',
-        help='folder with a calib.json, KITTI tree, simulator:street or simulator:indoor',
+        help='folder with a calib.json, KITTI tree, folder of images, simulator:street or '
+        'simulator:indoor',
     )
     parser.add_argument(
         '--cameras', type=_names, metavar='A,B', help='cameras to take; all by default'
@@ -43,13 +45,13 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_source(args: argparse.Namespace) -> Dataset:
-    """The dataset that the arguments name.
+def open_source(args: argparse.Namespace, estimator: CameraEstimator | None = None) -> Dataset:
+    """The dataset that the arguments name; cameras without calibration need an estimator.
 
     Raises:
         DatasetError: as `open_dataset`.
     """
-    dataset = open_dataset(args.source, args.cameras)
+    dataset = open_dataset(args.source, args.cameras, estimator)
     return dataset if args.limit is None else _First(dataset, args.limit)
 
 
@@ -68,7 +70,8 @@ def parse_config(settings: Sequence[str], method: str) -> PipelineConfig:
             changes[name] = json.loads(value)
         except json.JSONDecodeError:
             changes[name] = value
-    config: PipelineConfig = replaced(PipelineConfig(), changes)
+    defaults = MONOCULAR if method == MONOCULAR.method else PipelineConfig()
+    config: PipelineConfig = replaced(defaults, changes)
     return config
 
 

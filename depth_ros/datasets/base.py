@@ -19,6 +19,7 @@ class Sample:
         frame: what the pipeline gets.
         depth_gt_m: (H, W) float32 true depth in the rectified camera in metres, 0 = unknown.
         T_world_camera: (4, 4) pose of the camera, or None.
+        intrinsics_estimated: whether the camera of the frame is a guess, not a calibration.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Sample:
     frame: Frame
     depth_gt_m: Float32 | None = None
     T_world_camera: Float64 | None = None
+    intrinsics_estimated: bool = False
 
 
 class Dataset(Protocol):

@@ -68,16 +68,24 @@ def read_calib_json(path: Path | str) -> dict[str, Any]:
     return content
 
 
+def is_calibrated(entry: dict[str, Any]) -> bool:
+    """Whether an entry of the `cameras` has a K; zeros are how drivers say that they have none."""
+    return entry.get('K') not in (None, [[0, 0, 0]] * 3)
+
+
 def parse_camera(path: Path | str, name: str, entry: dict[str, Any]) -> CalibratedCamera:
     """One entry of the `cameras` of the `calib.json` at `path`.
 
     Raises:
         DatasetError: malformed, an impossible camera or transform, or K is null or missing:
-            intrinsics are never guessed.
+            intrinsics are not guessed here.
     """
     with blame(f'{calib_path(path)}: cameras: {name}'):
-        if entry.get('K') is None:
-            raise DatasetError('no K; calibrate the camera: intrinsics are never guessed.')
+        if not is_calibrated(entry):
+            raise DatasetError(
+                'no K, or one of zeros; calibrate the camera: intrinsics are never guessed, '
+                'unless `depth_ros run --estimate-intrinsics` is told to.'
+            )
         model = entry.get('model') or 'none'
         coefficients = tuple(float(x) for x in entry.get('D') or ())
         if model in ('none', 'pinhole') or entry.get('rectified'):

@@ -47,27 +47,28 @@ def read_cloud(
         raise DatasetError(f'{path}: malformed {path.suffix} cloud: {error}') from error
 
 
-def write_pcd(path: Path | str, cloud: Table | Float32) -> None:
+def write_pcd(path: Path | str, cloud: Table | Float32, comment: str = '') -> None:
     """Write a coloured cloud as binary PCD, organised if it is (H, W); never half a file.
 
     Args:
         path: file to make or replace.
         cloud: (H, W, 5) float32 as `depth_ros.geometry.cloud` fills it, or structured (N,) or
             (H, W) with columns x, y, z in metres and any others.
+        comment: a line for the header.
 
     Raises:
         DatasetError: another shape, or x, y, z are missing.
     """
-    write_atomic(path, encode_pcd(_as_table(cloud)))
+    write_atomic(path, encode_pcd(_as_table(cloud), comment))
 
 
-def write_ply(path: Path | str, cloud: Table | Float32) -> None:
+def write_ply(path: Path | str, cloud: Table | Float32, comment: str = '') -> None:
     """Write the finite points of a coloured cloud (as for `write_pcd`) as binary PLY.
 
     Raises:
         DatasetError: as `write_pcd`.
     """
-    write_atomic(path, encode_ply(_as_table(cloud)))
+    write_atomic(path, encode_ply(_as_table(cloud), comment))
 
 
 def _read_table(path: Path, fields: Sequence[str], key: str | None) -> Table:

@@ -16,10 +16,12 @@ from depth_ros.datasets.calib import (
     CalibratedCamera,
     blame,
     calib_path,
+    is_calibrated,
     parse_camera,
     read_calib_json,
 )
 from depth_ros.datasets.clouds import CLOUD_SUFFIXES, DEFAULT_FIELDS
+from depth_ros.datasets.estimated import CameraEstimator
 from depth_ros.datasets.images import DepthCamera, DepthEncoding
 from depth_ros.datasets.records import CloudFile, DepthFile, Record, RecordedDataset, stamp_from
 from depth_ros.errors import DatasetError
@@ -42,15 +44,21 @@ class _Description:
     depth_camera: DepthCamera | None
 
 
-def open_folder(folder: Path | str, cameras: Sequence[str] | None = None) -> RecordedDataset:
+def open_folder(
+    folder: Path | str,
+    cameras: Sequence[str] | None = None,
+    estimator: CameraEstimator | None = None,
+) -> RecordedDataset:
     """Open a folder in the `calib.json` format.
 
     Args:
         folder: the folder, or its `calib.json`.
         cameras: those that are wanted; all by default.
+        estimator: guesses the cameras without K; by default their images are refused.
 
     Raises:
-        DatasetError: `calib.json` is missing, malformed or contradicts itself.
+        DatasetError: `calib.json` is missing, malformed or contradicts itself, or a camera
+            cannot be estimated.
     """
     path = calib_path(folder)
     content = read_calib_json(path)
@@ -63,6 +71,9 @@ def open_folder(folder: Path | str, cameras: Sequence[str] | None = None) -> Rec
     _check_times(path, frames)
     groups.sort(key=lambda group: min((record.stamp_ns for record in group), default=0))
     records = [record for group in groups for record in group]
+    if estimator is not None:
+        unknown = _without_calibration(content['cameras'])
+        records = estimator.records(records, unknown & set(cameras or unknown))
     name = str(content.get('name') or path.parent.resolve().name)
     return RecordedDataset(name, records, tuple(description.cameras), cameras)
 
@@ -70,7 +81,7 @@ def open_folder(folder: Path | str, cameras: Sequence[str] | None = None) -> Rec
 def _parse_description(path: Path, content: dict[str, Any]) -> _Description:
     for name, entry in content['cameras'].items():
         # A wrong K shows now; a missing one only when a frame of that camera is asked for.
-        if not (isinstance(entry, dict) and entry.get('K') is None):
+        if not (isinstance(entry, dict) and not is_calibrated(entry)):
             parse_camera(path, name, entry)
     with blame(f'{path}: lidar'):
         fields, array_key = _parse_lidar(content.get('lidar') or {})
@@ -81,6 +92,10 @@ def _parse_description(path: Path, content: dict[str, Any]) -> _Description:
         beside = content.get('depth_camera')
         depth_camera = None if beside is None else _parse_depth_camera(beside)
     return _Description(path, content['cameras'], fields, array_key, encoding, depth_camera)
+
+
+def _without_calibration(cameras: dict[str, Any]) -> set[str]:
+    return {name for name, entry in cameras.items() if not is_calibrated(entry)}
 
 
 def _parse_lidar(lidar: dict[str, Any]) -> tuple[tuple[str, ...], str | None]:

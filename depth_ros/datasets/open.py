@@ -11,7 +11,9 @@ from urllib.parse import parse_qsl
 from depth_ros.datasets import kitti
 from depth_ros.datasets.base import Dataset
 from depth_ros.datasets.calib import calib_path
+from depth_ros.datasets.estimated import CameraEstimator
 from depth_ros.datasets.folder import open_folder
+from depth_ros.datasets.photos import IMAGE_SUFFIXES, open_photos, photos
 from depth_ros.datasets.scenes import WORLDS
 from depth_ros.datasets.simulator import Simulator
 from depth_ros.errors import DatasetError
@@ -19,13 +21,18 @@ from depth_ros.errors import DatasetError
 SIMULATOR_PREFIX = 'simulator:'
 
 
-def open_dataset(source: Path | str, cameras: Sequence[str] | None = None) -> Dataset:
-    """Open a folder with a `calib.json`, a KITTI tree, or the simulator.
+def open_dataset(
+    source: Path | str,
+    cameras: Sequence[str] | None = None,
+    estimator: CameraEstimator | None = None,
+) -> Dataset:
+    """Open a folder with a `calib.json`, a KITTI tree, images alone, or the simulator.
 
     Args:
         source: the folder, or its `calib.json`; or `simulator:<scene>`, with settings of
             `SimulatorConfig` if wanted: `simulator:street?sweep.pattern=solid_state&frames=20`.
         cameras: those that are wanted; all by default.
+        estimator: guesses the cameras that have no calibration; by default they are refused.
 
     Raises:
         DatasetError: there is no such path, scene or camera, or what is there is malformed.
@@ -36,11 +43,15 @@ def open_dataset(source: Path | str, cameras: Sequence[str] | None = None) -> Da
     source = Path(source)
     if not source.exists():
         raise DatasetError(f'{source}: no such file or folder.')
+    if source.suffix.lower() in IMAGE_SUFFIXES and source.is_file():
+        return open_photos(source, estimator, cameras)
     if calib_path(source).is_file():
-        return open_folder(source, cameras)
+        return open_folder(source, cameras, estimator)
     if kitti.is_kitti(source):
         return kitti.open_kitti(source, cameras)
-    looked_for = '\n  '.join(('calib.json (docs/datasets.md)', *kitti.LAYOUTS))
+    if photos(source):
+        return open_photos(source, estimator, cameras)
+    looked_for = '\n  '.join(('calib.json (docs/datasets.md)', *kitti.LAYOUTS, 'images'))
     raise DatasetError(f'{source}: no dataset here. Looked for:\n  {looked_for}')
 
 

@@ -44,13 +44,14 @@ def decode_pcd(data: bytes) -> Table:
     raise DatasetError(f'DATA {encoding!r} is unknown; wanted ascii, binary or binary_compressed.')
 
 
-def encode_pcd(cloud: Table) -> bytes:
+def encode_pcd(cloud: Table, comment: str = '') -> bytes:
     """A binary PCD file of a structured cloud, (N,) or organised (H, W); NaN points are kept."""
     packed = np.asarray(rfn.repack_fields(cloud))
     packed = packed.astype(packed.dtype.newbyteorder('<'), copy=False)
     fields = [packed.dtype[name] for name in packed.dtype.names or ()]
     height, width = (1, *packed.shape)[-2:]
     header = (
+        *([f'# {comment}'] if comment else []),
         'VERSION 0.7',
         f'FIELDS {" ".join(packed.dtype.names or ())}',
         f'SIZE {" ".join(str(field.itemsize) for field in fields)}',

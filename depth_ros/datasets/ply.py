@@ -73,7 +73,7 @@ def decode_ply(data: bytes) -> Table:
     raise DatasetError(f'no vertex element among {[element.name for element in elements]}.')
 
 
-def encode_ply(cloud: Table) -> bytes:
+def encode_ply(cloud: Table, comment: str = '') -> bytes:
     """A binary PLY file of the points of a structured cloud whose x, y, z are finite.
 
     A packed `rgb` column becomes red, green, blue; all others keep name and type. PLY knows no
@@ -96,6 +96,7 @@ def encode_ply(cloud: Table) -> bytes:
     header = (
         'ply',
         'format binary_little_endian 1.0',
+        *([f'comment {comment}'] if comment else []),
         f'element vertex {len(table)}',
         *(
             f'property {_NAMES[column.dtype.str[1:]][0]} {name}'

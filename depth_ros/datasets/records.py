@@ -62,6 +62,7 @@ class Record:
         truth: image of true depth in the rectified camera, or of `depth_camera`; or None.
         depth_camera: camera of `truth`, if it is not the one of the image.
         T_world_camera: (4, 4) pose of the camera, or None.
+        intrinsics_estimated: whether the calibration is a guess.
     """
 
     frame_id: str
@@ -75,6 +76,7 @@ class Record:
     truth: DepthFile | None = None
     depth_camera: DepthCamera | None = None
     T_world_camera: Float64 | None = None
+    intrinsics_estimated: bool = False
 
     @property
     def name(self) -> str:
@@ -162,7 +164,14 @@ def load(record: Record) -> Sample:
         lidar_stamp_ns=record.lidar_stamp_ns if record.cloud is not None else None,
     )
     truth_m = _read_truth(record, calibrated.camera.rectified)
-    return Sample(record.name, record.camera_name, frame, truth_m, record.T_world_camera)
+    return Sample(
+        record.name,
+        record.camera_name,
+        frame,
+        truth_m,
+        record.T_world_camera,
+        record.intrinsics_estimated,
+    )
 
 
 def stamp_from(time: str | int | float | Decimal) -> int:

@@ -47,12 +47,14 @@ class Evaluation:
 
     Attributes:
         method: name of the method.
+        needs_lidar: whether it completes sparse depth.
         scores: means of per-image values.
         ms: median time by stage, and in total, in milliseconds.
         images: every image in order.
     """
 
     method: str
+    needs_lidar: bool
     scores: Scores
     ms: dict[str, float]
     images: tuple[ImageResult, ...]
@@ -88,7 +90,8 @@ def evaluate(
         progress: `progress(done, of)` is called after each image.
 
     Raises:
-        EvaluationError: an image cannot be scored, with its name; or there is none.
+        EvaluationError: an image cannot be scored, with its name and why, such as depth that is
+            relative; or there is none.
     """
     images = []
     with one_per_camera(dataset, config) as pipelines:
@@ -103,8 +106,9 @@ def evaluate(
             if progress is not None:
                 progress(index + 1, len(dataset))
     scores = mean_scores([image.scores for image in images])
-    method = next(iter(pipelines.values())).method_name
-    return Evaluation(method, scores, _median_ms(images), tuple(images))
+    method = next(iter(pipelines.values())).method
+    ms = _median_ms(images)
+    return Evaluation(method.name, method.needs_lidar, scores, ms, tuple(images))
 
 
 @contextlib.contextmanager
@@ -159,10 +163,18 @@ def _score(pipeline: FusionPipeline, sample: Sample, share: float, seed: int) ->
         kind, truth_m = GROUND_TRUTH, truth_in_view(sample.depth_gt_m, *view.sparse_m.shape)
     else:
         kind = HELD_OUT_LIDAR
+        if not view.sparse_m.any():
+            raise EvaluationError('there is neither ground truth nor LiDAR to judge by.')
         seen_m, truth_m = hold_out(view.sparse_m, share, _image_seed(sample, seed))
         view = replace(view, sparse_m=seen_m)
     result = pipeline.complete(view)
     estimate = result.estimate
+    if not result.is_metric:
+        raise EvaluationError(
+            f'{result.method} gives {estimate.kind.value}, whose scale and shift are unknown: '
+            'there are no metres to score. Take weights that give metres (`depth_ros models '
+            'list`).'
+        )
     scores = score_image(estimate.depth_m, estimate.sigma_m, truth_m)
     timings_ms = {**watch.timings_ms, **result.timings_ms}
     return ImageResult(sample.name, sample.camera_name, kind, scores, timings_ms)

@@ -1,9 +1,9 @@
 """Pictures of depth, uncertainty and error: (H, W, 3) uint8 RGB, drawn with OpenCV.
 
 Depth runs from warm (near) to cold (far), sigma and error from dark (small) to bright (large);
-all scales are logarithmic. Limits default to what the picture holds: give them where pictures
-are compared. With `bar` a labelled scale is added below, which makes the picture higher; one too
-narrow for a scale is left as it is.
+all scales of metres are logarithmic. Limits default to what the picture holds: give them where
+pictures are compared. With `bar` a labelled scale is added below, which makes the picture higher;
+one too narrow for a scale is left as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_ros.errors import EvaluationError
-from depth_ros.evaluation.colormap import ColorScale, fitted_limits
+from depth_ros.evaluation.colormap import UNKNOWN_RGB, ColorScale, fitted_limits
 from depth_ros.files import write_atomic
 from depth_ros.frame import UInt8
 
@@ -30,10 +30,23 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
 def depth_picture(depth_m: Array, limits_m: Limits | None = None, bar: bool = True) -> UInt8:
-    """Depth (H, W) in metres as colours; NaN or 0 = unknown, in `UNKNOWN_RGB`."""
+    """Depth (H, W) in metres as colours; NaN, 0 or infinite = unknown, in `UNKNOWN_RGB`."""
     known_m = np.where(depth_m > 0, depth_m, np.nan)
     scale = _depth_scale(known_m, limits_m)
     return _with_bar(scale.colors(known_m), scale, 'depth [m]', bar)
+
+
+def disparity_picture(disparity: Array) -> UInt8:
+    """Disparity (H, W) of unknown scale and shift, larger = nearer, as the colours of depth.
+
+    Its numbers mean nothing, so the scale is linear, fits the image and goes without a bar.
+    """
+    known = np.isfinite(disparity)
+    low, high = np.quantile(disparity[known], (0.01, 0.99)) if known.any() else (0.0, 1.0)
+    share = (np.where(known, disparity, low) - low) / ((high - low) or 1.0)
+    grey = np.rint(255 * share.clip(0.0, 1.0)).astype(np.uint8)
+    rgb = np.asarray(cv2.applyColorMap(grey, cv2.COLORMAP_TURBO))[..., ::-1]
+    return np.where(known[..., None], rgb, np.array(UNKNOWN_RGB, np.uint8))
 
 
 def sigma_picture(sigma_m: Array, limits_m: Limits | None = None, bar: bool = True) -> UInt8:

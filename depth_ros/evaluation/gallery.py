@@ -18,7 +18,8 @@ def pictures(
 ) -> dict[str, UInt8]:
     """Overlay, depth, sigma, cloud and, with truth, error: (H, W, 3) uint8 RGB each.
 
-    LiDAR and depth share their colours. The cloud is what a robot would get: gated by sigma.
+    LiDAR and depth share their colours; without returns there is no overlay. The cloud is what a
+    robot would get: gated by sigma. Of relative depth there is but one picture, `relative`.
 
     Args:
         result: of the pipeline.
@@ -26,12 +27,14 @@ def pictures(
         depth_gt_m: (H, W) true depth in metres, 0 = unknown, at any size of the view; or None.
     """
     view, estimate = result.view, result.estimate
+    if not result.is_metric:
+        return {'relative': figures.disparity_picture(estimate.depth_m)}
     limits_m = fitted_limits(estimate.depth_m)
-    found = {
-        'overlay': figures.lidar_overlay(view.image, view.sparse_m, limits_m),
-        'depth': figures.depth_picture(estimate.depth_m, limits_m),
-        'sigma': figures.sigma_picture(estimate.sigma_m),
-    }
+    found = {}
+    if view.sparse_m.any():
+        found['overlay'] = figures.lidar_overlay(view.image, view.sparse_m, limits_m)
+    found['depth'] = figures.depth_picture(estimate.depth_m, limits_m)
+    found['sigma'] = figures.sigma_picture(estimate.sigma_m)
     if depth_gt_m is not None:
         truth_m = truth_in_view(depth_gt_m, *estimate.depth_m.shape)
         found['error'] = figures.error_picture(estimate.depth_m, truth_m)
@@ -39,16 +42,17 @@ def pictures(
     return found
 
 
-def sheet(result: FusionResult, parts: dict[str, UInt8]) -> UInt8:
-    """The image and its `pictures` on one contact sheet."""
+def sheet(result: FusionResult, parts: dict[str, UInt8], note: str = '') -> UInt8:
+    """The image and its `pictures` on one contact sheet; a note stands beside the first title."""
     titles = {
         'overlay': 'LiDAR returns',
         'depth': f'depth, {result.method}',
+        'relative': f'relative depth, {result.method}: near is warm, no metres',
         'sigma': 'sigma, one standard deviation',
         'error': 'error against ground truth',
         'cloud': 'cloud, gated by sigma',
     }
-    tiles = [('camera, rectified', result.view.image)]
+    tiles = [(', '.join(filter(None, ('camera, rectified', note))), result.view.image)]
     tiles += [(titles[name], picture) for name, picture in parts.items()]
     return figures.contact_sheet(tiles)
 

@@ -14,8 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
+from depth_ros.frame import CameraView, DepthEstimate, DepthKind
+from depth_ros.methods.registry import METHODS
 from depth_ros.models import registry
 from depth_ros.nodes import dds
+from depth_ros.pipeline import fusion
 
 WIDTH, HEIGHT, F_PX = 192, 128, 160.0
 CX, CY = 95.5, 63.5
@@ -49,6 +52,39 @@ def wall(tmp_path: Path) -> Path:
     }
     (folder / 'calib.json').write_text(json.dumps(calib))
     return folder
+
+
+class FakeMono:
+    """Stands in for `mono`: 6 m ahead, too far in the topmost row, unknown in the leftmost column.
+
+    As disparity, it grows from row to row.
+    """
+
+    name = 'mono'
+    needs_lidar = False
+    kind = DepthKind.METRIC
+
+    def __init__(self, **_: Any) -> None:
+        pass
+
+    def estimate(self, view: CameraView) -> DepthEstimate:
+        depth_m = np.full(view.sparse_m.shape, 6.0, np.float32)
+        if self.kind is not DepthKind.METRIC:
+            depth_m[:] = np.arange(len(depth_m))[:, None]
+        depth_m[0] = np.inf
+        depth_m[:, 0] = np.nan
+        sigma_m = np.float32(0.05) * depth_m
+        sigma_m[~np.isfinite(depth_m)] = np.nan
+        return DepthEstimate(depth_m, sigma_m, self.kind)
+
+
+@pytest.fixture
+def mono(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeMono]:
+    """The method `mono` is a stand-in, whose `kind` can be set, and needs no weights."""
+    monkeypatch.setattr(FakeMono, 'kind', DepthKind.METRIC)  # whatever a test makes of it
+    monkeypatch.setitem(METHODS, 'mono', FakeMono)
+    monkeypatch.setattr(fusion, 'mono_weights', lambda *_: tmp_path)
+    return FakeMono
 
 
 @pytest.fixture

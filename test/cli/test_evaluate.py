@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from depth_ros.cli.main import main
+from depth_ros.frame import DepthKind
 
 KEYS = (
-    'method images rmse_mm mae_mm irmse_1_km imae_1_km rel delta1 coverage_1sigma '
-    'coverage_2sigma ause nll density rmse_filled_mm mae_filled_mm ms'
+    'method images rmse_mm mae_mm irmse_1_km imae_1_km rel sq_rel_m rmse_log silog log10 delta1 '
+    'delta2 delta3 boundary_f1 coverage_1sigma coverage_2sigma ause nll density rmse_filled_mm '
+    'mae_filled_mm ms'
 )
 
 
@@ -72,4 +74,43 @@ def test_a_file_that_cannot_be_written_is_one_line(
     assert main(['eval', str(wall), '--limit', '1', '--json', beneath_a_file]) == 2
     err = capsys.readouterr().err
     assert err.startswith('depth_ros eval: ')
+    assert err.count('\n') == 1
+
+
+COMPLETION = {'iRMSE', 'iMAE', 'RMSE filled'}
+MONOCULAR = {'SqRel', 'RMSE log', 'SILog', 'log10', 'delta2', 'delta3', 'boundary F1'}
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'shown'),
+    [
+        (['--method', 'guided'], COMPLETION),
+        (['--method', 'mono'], MONOCULAR),
+        (['--method', 'guided', '--method', 'mono'], COMPLETION | MONOCULAR),
+        (['--method', 'guided', '--metrics', 'monocular'], MONOCULAR),
+        (['--method', 'mono', '--metrics', 'completion'], COMPLETION),
+        (['--metrics', 'all'], COMPLETION | MONOCULAR),
+    ],
+)
+def test_tables_suit_the_methods(
+    wall: Path,
+    mono: object,
+    arguments: list[str],
+    shown: set[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(['eval', str(wall), '--limit', '1', *arguments]) == 0
+    out = capsys.readouterr().out
+    assert {label for label in COMPLETION | MONOCULAR if label in out} == shown
+    assert all(label in out for label in ('REL', 'delta1', 'cov 1s', 'total'))
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_relative_depth_is_refused_with_the_reason(
+    wall: Path, mono: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mono.kind = DepthKind.DISPARITY_AFFINE
+    assert main(['eval', str(wall), '--method', 'mono']) == 2
+    err = capsys.readouterr().err
+    assert 'disparity_affine, whose scale and shift are unknown' in err
     assert err.count('\n') == 1

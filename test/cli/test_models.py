@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from depth_ros.cli import models
 from depth_ros.cli.main import main
-from depth_ros.models.registry import FAMILIES, MODELS, ModelCard
+from depth_ros.models.flops import Cost, Network
+from depth_ros.models.registry import FAMILIES, LEFT_OUT, MODELS, ModelCard
 
 
 @pytest.fixture
@@ -53,13 +56,13 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_list_tells_the_hash_once_it_is_known(
     weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(['models', 'list']) == 0
+    assert main(['models', 'list', 'tiny']) == 0
     out = capsys.readouterr().out
     assert '\n  file        tiny.pth\n  SHA-256     not published; recorded when fetched\n' in out
     assert main(['models', 'fetch', 'tiny', '--accept-licence', '--from', str(weights)]) == 0
     capsys.readouterr()
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert main(['models', 'list']) == 0
+    assert main(['models', 'list', 'tiny']) == 0
     assert f'\n  SHA-256     {digest}\n' in capsys.readouterr().out
     assert main(['models', 'list', '--json']) == 0
     (entry,) = json.loads(capsys.readouterr().out)
@@ -82,14 +85,71 @@ def test_list_shows_what_exists_and_on_which_terms(
     rows = [line.split() for line in out.split('\n\n')[0].splitlines()[2:]]
     assert [row[0] for row in rows] == list(MODELS)
     assert {row[-1] for row in rows} == {'no'}
+    metric = {row[0] for row in rows if 'metric' in row}
+    assert metric == {name for name, known in MODELS.items() if known.gives_metres}
+    assert {row[0] for row in rows if row[-3] == 'relative'} == set(MODELS) - metric
+    text = ' '.join(out.split())
     for known in MODELS.values():
-        assert f'\n{known.name}\n  project     {known.source}\n' in out
-        assert out.count(known.terms) >= 1
+        others = r'(, [\w-]+)*'
+        assert re.search(f'{known.name}{others}: {re.escape(known.weights_licence)}', text)
+    for name, reason in LEFT_OUT.items():
+        assert f'{name}: {reason}' in text
+    lines = out.splitlines()
+    assert len(lines) < 60
+    assert max(map(len, lines)) <= 100
     assert main(['models', 'list', '--json']) == 0
     entries = json.loads(capsys.readouterr().out)
     assert [entry['name'] for entry in entries] == list(MODELS)
     assert [entry['fetched'] for entry in entries] == [False] * len(MODELS)
-    assert entries[-1]['depth_scale'] == 10.0
+    depth_scales = {entry['name']: entry['depth_scale'] for entry in entries}
+    assert depth_scales['bpnet-nyu'] == 10.0
+    kinds = {entry['name']: entry['kind'] for entry in entries}
+    assert kinds['da2-small'] == 'disparity_affine'
+
+
+def test_all_about_one_is_told_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['models', 'list', 'bpnet-nyu', 'dmd3c']) == 0
+    out = capsys.readouterr().out
+    for name in ('bpnet-nyu', 'dmd3c'):
+        assert f'\n  project     {MODELS[name].source}\n' in out
+        assert f'licences {MODELS[name].terms}' in ' '.join(out.split())
+    assert 'da2-small' not in out
+    assert main(['models', 'list', 'bpnet-moon']) == 2
+    assert "no weights 'bpnet-moon'" in capsys.readouterr().err
+
+
+def test_both_statements_of_depth_pro_are_shown_before_it_is_fetched(
+    capsys: pytest.CaptureFixture[str], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, 'stdin', io.StringIO())
+    assert main(['models', 'fetch', 'depth-pro']) == 2  # nobody has accepted them
+    shown = ' '.join(capsys.readouterr().out.split())
+    assert 'the repository says «under the LICENSE terms»' in shown
+    assert 'the model card says apple-amlr (research only)' in shown
+    assert not cache.exists()
+
+
+def test_what_networks_cost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [Cost('Large', 252, 840, 335_315_649, 997_953_976_320), Cost('Small', 8, 9, 40_000, 0)]
+    monkeypatch.setattr(models, 'NETWORKS', (Network('any', 'any', ()),))
+    monkeypatch.setattr(models, 'costs', lambda network: iter(known))
+    assert main(['models', 'list', '--flops']) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ['network', 'million', 'parameters', 'input', 'GFLOP']
+    assert rows[2:] == [['Large', '335.3', '252x840', '998'], ['Small', '0.0', '8x9', '0']]
+    assert main(['models', 'list', '--flops', '--json']) == 0
+    first, _ = json.loads(capsys.readouterr().out)
+    assert first == {
+        'network': 'Large',
+        'height': 252,
+        'width': 840,
+        'parameters': 335_315_649,
+        'flops': 997_953_976_320,
+    }
+    assert main(['models', 'list', '--flops', 'dmd3c']) == 2
+    assert 'leave out dmd3c' in capsys.readouterr().err
 
 
 def test_fetch_from_a_file_then_list_and_verify(

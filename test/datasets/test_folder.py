@@ -165,8 +165,9 @@ def test_load_calib_takes_lens_models_and_the_file_itself(tmp_path, content):
     assert not left.is_rectified
 
 
-def test_camera_without_k_lists_but_does_not_load(tmp_path, content):
-    content['cameras']['left']['K'] = None
+@pytest.mark.parametrize('missing', [None, [[0, 0, 0], [0.0, 0, 0], [0, 0, 0]]])
+def test_camera_without_k_lists_but_does_not_load(tmp_path, content, missing):
+    content['cameras']['left']['K'] = missing
     dataset = open_folder(write_folder(tmp_path, content))
     assert len(dataset) == 3
     with pytest.raises(DatasetError, match=r'calib\.json: cameras: left: no K'):

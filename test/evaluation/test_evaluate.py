@@ -18,10 +18,11 @@ from depth_ros.evaluation.evaluate import (
     truth_in_view,
 )
 from depth_ros.evaluation.gallery import pictures, sheet
-from depth_ros.frame import Frame
+from depth_ros.frame import DepthEstimate, DepthKind, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.methods.ip_basic import IpBasic
 from depth_ros.methods.registry import METHODS
+from depth_ros.pipeline import fusion
 from depth_ros.pipeline.config import OutputConfig, PipelineConfig, replaced
 from depth_ros.pipeline.fusion import FusionPipeline
 
@@ -152,6 +153,9 @@ def test_each_method_is_ready_before_its_first_image_and_closed_after_the_last(
                 time.sleep(0.3)
                 self.life.append('ready')
 
+        def check_size(self, height, width):
+            pass
+
         def fits(self, height, width):
             return True
 
@@ -189,6 +193,62 @@ def test_the_time_of_a_stage_is_the_median_over_images():
     assert evaluation.ms['total'] == pytest.approx(np.median(totals_ms))
 
 
+class Sees(IpBasic):
+    """A stand-in for `mono`, of some kind: 6.5 m ahead, and too far in the upper half."""
+
+    name = 'mono'
+    needs_lidar = False
+    kind = DepthKind.METRIC
+
+    def __init__(self, **_):
+        pass
+
+    def estimate(self, view):
+        depth_m = np.full(view.sparse_m.shape, 6.5, np.float32)
+        depth_m[: len(depth_m) // 2] = np.inf
+        sigma_m = np.where(np.isinf(depth_m), np.nan, np.float32(0.5)).astype(np.float32)
+        return DepthEstimate(depth_m, sigma_m, self.kind)
+
+
+@pytest.fixture
+def mono(monkeypatch, tmp_path):
+    """Settings of the stand-in; it has no weights."""
+    monkeypatch.setitem(METHODS, 'mono', Sees)
+    monkeypatch.setattr(fusion, 'mono_weights', lambda *_: tmp_path)
+    return PipelineConfig(method='mono')
+
+
+def blind(sample):
+    """A frame without LiDAR."""
+    return replace(sample.frame, sparse_m=None)
+
+
+def test_without_lidar_truth_judges_a_method_that_needs_none(mono):
+    evaluation = evaluate(Walls(frame=blind(Walls().sample(0))), mono)
+    assert (evaluation.method, evaluation.needs_lidar) == ('mono', False)
+    assert evaluation.scores.rel == pytest.approx(0.0)
+    assert evaluation.scores.density == 0.5  # what is too far is no depth
+    assert evaluation.scores.mae_filled_mm == pytest.approx(0.0)
+    with pytest.raises(EvaluationError, match='walls, left_0: there is neither ground truth nor'):
+        evaluate(Walls(frame=blind(Walls().sample(0)), depth_gt_m=None), mono)
+    with pytest.raises(EvaluationError, match='neither LiDAR points nor sparse depth'):
+        evaluate(Walls(frame=blind(Walls().sample(0))), PipelineConfig(method='guided'))
+
+
+def test_held_out_returns_judge_a_method_that_needs_no_lidar(mono):
+    evaluation = evaluate(Walls(depth_gt_m=None), mono)
+    assert evaluation.truth == HELD_OUT_LIDAR
+    assert evaluation.scores.mae_mm == pytest.approx(500, abs=1)  # the returns say 6 m
+    assert evaluation.scores.density == pytest.approx(0.5, abs=0.1)
+    assert np.isnan(evaluation.scores.boundary_f1)  # sparse truth has no edges
+
+
+def test_relative_depth_is_not_scored(mono, monkeypatch):
+    monkeypatch.setattr(Sees, 'kind', DepthKind.DISPARITY_AFFINE)
+    with pytest.raises(EvaluationError, match='walls, left_0: mono gives disparity_affine'):
+        evaluate(Walls(), mono)
+
+
 def test_a_dataset_without_images_is_refused():
     with pytest.raises(EvaluationError, match='no scored images'):
         evaluate(Walls(0), PipelineConfig())
@@ -204,7 +264,7 @@ def test_infinite_truth_is_no_point_to_take():
 
 def test_the_same_seed_gives_the_same_scores():
     def scores(seed):
-        return evaluate(Walls(depth_gt_m=None), PipelineConfig(), seed=seed).scores
+        return evaluate(Walls(depth_gt_m=None), PipelineConfig(), seed=seed).scores.mae_mm
 
     assert scores(1) == scores(1)
     assert scores(1) != scores(2)

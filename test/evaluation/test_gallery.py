@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from depth_ros.evaluation.colormap import UNKNOWN_RGB
-from depth_ros.evaluation.figures import PAPER_RGB
+from depth_ros.evaluation.figures import PAPER_RGB, disparity_picture
 from depth_ros.evaluation.gallery import pictures, sheet
-from depth_ros.frame import CameraView, DepthEstimate
+from depth_ros.frame import CameraView, DepthEstimate, DepthKind
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.pipeline.config import OutputConfig
 from depth_ros.pipeline.fusion import FusionResult
@@ -57,6 +60,55 @@ def test_truth_of_any_size_gives_an_error_picture(size):
     # One metre everywhere: one colour, except where a neighbour's dot meets the unknown.
     assert len(np.unique(error[:, WIDTH // 4 + 1 :].reshape(-1, 3), axis=0)) == 1
     assert (error[:, : WIDTH // 4 - 1] == UNKNOWN_RGB).all()
+
+
+def test_without_returns_there_is_no_overlay():
+    alone = result()
+    alone.view.sparse_m[:] = 0
+    parts = pictures(alone, OutputConfig(), np.full((HEIGHT, WIDTH), 9.0, np.float32))
+    assert list(parts) == ['depth', 'sigma', 'error', 'cloud']
+    assert sheet(alone, parts).shape[1] > 2 * WIDTH
+
+
+def test_what_is_too_far_is_drawn_as_unknown_and_is_no_point():
+    sky = result()
+    sky.estimate.depth_m[: HEIGHT // 2] = np.inf
+    sky.estimate.sigma_m[: HEIGHT // 2] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        parts = pictures(sky, OutputConfig(), np.full((HEIGHT, WIDTH), 9.0, np.float32))
+    for name in ('depth', 'sigma'):
+        assert (parts[name][: HEIGHT // 2] == UNKNOWN_RGB).all()
+    assert (parts['error'][: HEIGHT // 2 - 1] == UNKNOWN_RGB).all()
+    np.testing.assert_array_equal(  # the scale is that of what is near
+        parts['depth'][HEIGHT // 2 :], pictures(result(), OutputConfig())['depth'][HEIGHT // 2 :]
+    )
+    sky.estimate.depth_m[:] = np.inf
+    assert (pictures(sky, OutputConfig())['cloud'] == PAPER_RGB).all()
+
+
+def test_relative_depth_has_one_picture_in_which_near_is_warm():
+    relative = result()
+    disparity = np.repeat(np.linspace(0, 40, HEIGHT, dtype=np.float32)[:, None], WIDTH, axis=1)
+    disparity[:, 0] = np.nan
+    estimate = DepthEstimate(
+        disparity, np.full_like(disparity, np.nan), DepthKind.DISPARITY_AFFINE
+    )
+    relative = replace(relative, estimate=estimate)
+    parts = pictures(relative, OutputConfig(), np.full((HEIGHT, WIDTH), 9.0, np.float32))
+    assert list(parts) == ['relative']
+    red, blue = parts['relative'][..., 0].astype(int), parts['relative'][..., 2].astype(int)
+    assert (red[-1, 1:] > blue[-1, 1:]).all()  # the ground is near
+    assert (red[1, 1:] < blue[1, 1:]).all()
+    assert (parts['relative'][:, 0] == UNKNOWN_RGB).all()
+    assert sheet(relative, parts).shape[1] > 2 * WIDTH
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, 0.0, -2.0])
+def test_a_disparity_without_extent_can_be_drawn(value):
+    picture = disparity_picture(np.full((4, 6), value, np.float32))
+    assert (picture == picture[0, 0]).all()
+    assert ((picture == UNKNOWN_RGB).all()) == (not np.isfinite(value))
 
 
 def test_a_sheet_has_the_image_and_every_part_two_in_a_row():

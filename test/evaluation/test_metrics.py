@@ -25,7 +25,12 @@ def test_scores_of_two_pixels_by_hand():
     assert scores.imae_1_km == pytest.approx(sum(inverse) / 2)
     assert scores.irmse_1_km == pytest.approx(math.hypot(*inverse) / math.sqrt(2))
     assert scores.rel == pytest.approx((0.1 + 0.1) / 2)
-    assert scores.delta1 == 1.0
+    assert scores.sq_rel_m == pytest.approx((1 / 10 + 4 / 20) / 2)
+    logs = (math.log(1.1), math.log(0.9))
+    assert scores.rmse_log == pytest.approx(math.hypot(*logs) / math.sqrt(2))
+    assert scores.silog == pytest.approx(100 * (logs[0] - logs[1]) / 2)  # of two numbers
+    assert scores.log10 == pytest.approx((math.log10(1.1) - math.log10(0.9)) / 2)
+    assert (scores.delta1, scores.delta2, scores.delta3) == (1.0, 1.0, 1.0)
     assert scores.density == pytest.approx(2 / 3)
     assert scores.coverage_1sigma == 0.5  # |1| <= 1, |2| > 0.5
     assert scores.coverage_2sigma == 0.5  # |2| > 1
@@ -44,9 +49,52 @@ def test_a_perfect_estimate_has_no_error():
     assert scores.density == 1.0
 
 
-@pytest.mark.parametrize(('ratio', 'within'), [(1.24, 1.0), (1.26, 0.0), (1 / 1.24, 1.0)])
-def test_delta1_is_a_factor_of_five_quarters_both_ways(ratio, within):
-    assert metrics.delta1(np.full((1, 1), 10 * ratio), np.full((1, 1), 10.0)) == within
+@pytest.mark.parametrize(
+    ('ratio', 'within'),
+    [
+        (1.24, (1, 1, 1)),
+        (1 / 1.24, (1, 1, 1)),
+        (1.26, (0, 1, 1)),
+        (1 / 1.57, (0, 0, 1)),  # 1.25^2 = 1.5625
+        (1.95, (0, 0, 1)),  # 1.25^3 = 1.953
+        (1.96, (0, 0, 0)),
+    ],
+)
+def test_deltas_are_powers_of_five_quarters_both_ways(ratio, within):
+    truth = np.full((1, 1), 10.0)
+    scores = metrics.score_image(ratio * truth, truth, truth)
+    assert (scores.delta1, scores.delta2, scores.delta3) == within
+
+
+def test_what_scaling_would_cure_is_no_error_to_silog():
+    truth = np.random.default_rng(0).uniform(1, 80, (8, 9))
+    assert metrics.silog(1.7 * truth, truth) == pytest.approx(0.0, abs=1e-9)
+    assert metrics.rmse_log(1.7 * truth, truth) == pytest.approx(math.log(1.7))
+    assert metrics.log10(1.7 * truth, truth) == pytest.approx(math.log10(1.7))
+    assert metrics.sq_rel_m(1.7 * truth, truth) == pytest.approx(0.7**2 * truth.mean())
+
+
+def step(known_rows=4):
+    """A near post before a wall, of which only some of 4 rows are known."""
+    truth = np.full((4, 6), 10.0)
+    truth[1:3, 2:4] = 2.0
+    truth[known_rows:] = 0.0
+    return truth
+
+
+def test_edges_are_compared_where_half_of_the_truth_is_known():
+    def edges(truth):
+        return metrics.score_image(step(), np.ones((4, 6)), truth).boundary_f1
+
+    assert edges(step()) == pytest.approx(1.0)
+    assert edges(step(known_rows=2)) > 0
+    assert math.isnan(edges(step(known_rows=1)))
+
+
+def test_the_boundary_score_is_the_mean_of_images_with_dense_truth():
+    images = [metrics.score_image(step(), np.ones((4, 6)), step(rows)) for rows in (4, 1)]
+    assert metrics.mean_scores(images).boundary_f1 == pytest.approx(1.0)
+    assert math.isnan(metrics.mean_scores(images[1:]).boundary_f1)
 
 
 @pytest.mark.parametrize('unknown', [NAN, np.inf, -np.inf, 0.0])

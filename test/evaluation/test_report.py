@@ -19,7 +19,14 @@ KEYS = [
     'irmse_1_km',
     'imae_1_km',
     'rel',
+    'sq_rel_m',
+    'rmse_log',
+    'silog',
+    'log10',
     'delta1',
+    'delta2',
+    'delta3',
+    'boundary_f1',
     'coverage_1sigma',
     'coverage_2sigma',
     'ause',
@@ -29,7 +36,28 @@ KEYS = [
     'rmse_filled_mm',
     'mae_filled_mm',
 ]
-SCORES = Scores(1000.0, 250.0, 1.5, 0.8, 0.01, 0.99, 0.68, np.nan, 0.1, -0.5, 0.98, 1100.0, 260.0)
+SCORES = Scores(
+    rmse_mm=1000.0,
+    mae_mm=250.0,
+    irmse_1_km=1.5,
+    imae_1_km=0.8,
+    rel=0.01,
+    sq_rel_m=0.002,
+    rmse_log=0.02,
+    silog=1.2,
+    log10=0.004,
+    delta1=0.99,
+    delta2=1.0,
+    delta3=1.0,
+    boundary_f1=0.3,
+    coverage_1sigma=0.68,
+    coverage_2sigma=np.nan,
+    ause=0.1,
+    nll=-0.5,
+    density=0.98,
+    rmse_filled_mm=1100.0,
+    mae_filled_mm=260.0,
+)
 
 
 def test_json_has_exactly_the_keys_that_are_promised(tmp_path):
