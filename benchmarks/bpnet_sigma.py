@@ -1,11 +1,11 @@
 """Which raw sigma of BP-Net calibrates best: trains a narrow BP-Net and compares them.
 
-Run: python3 benchmarks/bpnet_sigma.py [--steps 700] [--json]. It needs no official weights: a
-BP-Net of a quarter of the channels is trained on simulated frames, about half an hour on one core,
-and judged on others: new seeds of the simulator and, where $DEPTH_ROS_DATA (default ../shared) has
-data/kitti_dc_drive0001, real ones. Each candidate is scaled by one factor so that 95.45 % of the
-errors in every other judged frame lie within 2 sigma, as the live calibration does, and judged on
-the rest.
+Run: python3 benchmarks/bpnet_sigma.py [--steps 700] [--save FILE] [--json]. It needs no official
+weights: a BP-Net of a quarter of the channels is trained on simulated frames, about half an hour
+on one core, and judged on others: new seeds of the simulator and, where $DEPTH_ROS_DATA (default
+../shared) has data/kitti_dc_drive0001, real ones. Each candidate is scaled by one factor so that
+95.45 % of the errors in every other judged frame lie within 2 sigma, as the live calibration does,
+and judged on the rest.
 """
 
 from __future__ import annotations
@@ -187,12 +187,15 @@ def main() -> None:
     """Train, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--steps', type=int, default=700)
+    parser.add_argument('--save', type=Path, metavar='FILE', help='keep the trained network')
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
     torch.set_num_threads(1)
     started_s = time.monotonic()
     model = train(list(simulated(TRAINING_SEEDS)), args.steps)
     print(f'trained in {time.monotonic() - started_s:.0f} s', file=sys.stderr)
+    if args.save:
+        torch.save({'net': model.state_dict()}, args.save)
     report = {}
     for name, examples in (('simulator', simulated(JUDGED_SEEDS)), ('kitti_dc_drive0001', real())):
         if judged_examples := list(examples):
