@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.open import open_dataset
 from depth_ros.errors import DatasetError, DepthRosError
+from depth_ros.frame import Frame
 from depth_ros.geometry.transforms import to_translation_quat
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_camera, ns_to_stamp
@@ -46,7 +47,10 @@ class PlayerConfig:
         'raw', 'Publish Image, or CompressedImage (jpeg).', choices=('raw', 'compressed')
     )
     wait_for_subscribers: bool = option(
-        True, 'Begin when image, camera_info and points have a subscriber each.'
+        True, 'Begin when every topic that is played has a subscriber.'
+    )
+    lidar: bool = option(
+        True, 'Play the LiDAR sweeps too; false = the camera alone, as for the monocular node.'
     )
     settle_s: float = option(
         1.0,
@@ -61,7 +65,10 @@ class PlayerConfig:
 
 
 class PlayerNode(ManagedNode):
-    """Publishes image (raw or compressed), camera_info, points and the static transform."""
+    """Publishes image (raw or compressed), camera_info, points and the static transform.
+
+    The last two only where LiDAR is played.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__('player_node', **options)
@@ -81,11 +88,15 @@ class PlayerNode(ManagedNode):
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
         self._image = self.create_lifecycle_publisher(kind, topic, keep_last())
         self._info = self.create_lifecycle_publisher(CameraInfo, 'camera_info', keep_last())
-        self._points = self.create_lifecycle_publisher(PointCloud2, 'points', keep_last())
+        self._topics = [self._image, self._info]
         self._image_buffer = ImageBuffer('rgb8')
-        self._cloud_buffer = CloudBuffer(('x', 'y', 'z'))
-        self._T_camera_lidar = first.frame.T_camera_lidar
-        self._broadcaster = self._broadcast(first)
+        self._broadcaster = None
+        if self._config.lidar:
+            self._points = self.create_lifecycle_publisher(PointCloud2, 'points', keep_last())
+            self._topics.append(self._points)
+            self._cloud_buffer = CloudBuffer(('x', 'y', 'z'))
+            self._T_camera_lidar = first.frame.T_camera_lidar
+            self._broadcaster = self._broadcast(first)
         self._next = 0
         return TransitionCallbackReturn.SUCCESS
 
@@ -104,7 +115,7 @@ class PlayerNode(ManagedNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back."""
-        for publisher in (self._image, self._info, self._points):
+        for publisher in self._topics:
             self.destroy_lifecycle_publisher(publisher)
         if self._broadcaster is not None:
             self.destroy_publisher(self._broadcaster.pub_tf)
@@ -128,15 +139,19 @@ class PlayerNode(ManagedNode):
         """A frame that can be played.
 
         Raises:
-            DatasetError: there is none, or it has no sweep.
+            DatasetError: there is none, or it has no sweep to be played.
         """
         sample = self._kept.get(index)
         if sample is None:
             if self._length == 0:
                 raise DatasetError(f'{self._config.source} has no frames.')
             sample = self._dataset.sample(index)
-        if sample.frame.points is None or sample.frame.T_camera_lidar is None:
-            raise DatasetError(f'{self._config.source}, {sample.name} has no LiDAR sweep to play.')
+        has_sweep = sample.frame.points is not None and sample.frame.T_camera_lidar is not None
+        if self._config.lidar and not has_sweep:
+            raise DatasetError(
+                f'{self._config.source}, {sample.name} has no LiDAR sweep to play; the parameter '
+                'lidar:=false plays the camera alone.'
+            )
         return sample
 
     def _tick(self) -> None:
@@ -161,36 +176,37 @@ class PlayerNode(ManagedNode):
         if not self._config.wait_for_subscribers:
             return True
         now_ns = time.monotonic_ns()
-        topics = (self._image, self._info, self._points)
-        if not all(topic.get_subscription_count() for topic in topics):
+        if not all(topic.get_subscription_count() for topic in self._topics):
             self.get_logger().info('Waiting for subscribers.', throttle_duration_sec=5.0)
             self._complete_since_ns = now_ns
         return now_ns - self._complete_since_ns >= self._config.settle_s * 1e9
 
     def _play(self, sample: Sample) -> None:
-        frame = sample.frame
+        frame, now_ns = sample.frame, self.get_clock().now().nanoseconds
+        recorded = self._config.stamps == 'recorded'
+        if self._config.lidar:
+            self._play_sweep(frame, 0 if recorded else now_ns - frame.stamp_ns)
+        image_ns = frame.stamp_ns if recorded else now_ns
+        optical_frame = f'{sample.camera_name}_optical_frame'
+        header = Header(stamp=ns_to_stamp(image_ns), frame_id=optical_frame)
+        info = CameraInfo(header=header)
+        info_from_camera(info, frame.camera)
+        self._info.publish(info)
+        self._image.publish(self._image_message(frame.image, header))
+
+    def _play_sweep(self, frame: Frame, later_ns: int) -> None:
+        """Publish the points of a frame, so much later than recorded."""
         if not np.allclose(frame.T_camera_lidar, self._T_camera_lidar, atol=1e-6):
             self.get_logger().warning(
                 'The extrinsic of this recording changes from frame to frame; /tf_static and '
                 'calib.json have only one.',
                 once=True,
             )
-        optical_frame = f'{sample.camera_name}_optical_frame'
-        now_ns = self.get_clock().now().nanoseconds
-        image_ns, lidar_ns = now_ns, now_ns
-        if self._config.stamps == 'recorded':
-            image_ns = frame.stamp_ns
-            lidar_ns = frame.stamp_ns if frame.lidar_stamp_ns is None else frame.lidar_stamp_ns
-        elif frame.lidar_stamp_ns is not None:
-            lidar_ns += frame.lidar_stamp_ns - frame.stamp_ns
+        lidar_ns = frame.stamp_ns if frame.lidar_stamp_ns is None else frame.lidar_stamp_ns
+        stamp = ns_to_stamp(lidar_ns + later_ns)
         self._cloud_buffer.view(1, len(frame.points))[0] = frame.points
-        self._cloud_buffer.msg.header = Header(stamp=ns_to_stamp(lidar_ns), frame_id=LIDAR_FRAME)
+        self._cloud_buffer.msg.header = Header(stamp=stamp, frame_id=LIDAR_FRAME)
         self._points.publish(self._cloud_buffer.msg)
-        header = Header(stamp=ns_to_stamp(image_ns), frame_id=optical_frame)
-        info = CameraInfo(header=header)
-        info_from_camera(info, frame.camera)
-        self._info.publish(info)
-        self._image.publish(self._image_message(frame.image, header))
 
     def _image_message(self, image: Any, header: Header) -> Image | CompressedImage:
         if self._config.image_transport == 'compressed':
@@ -226,7 +242,7 @@ class PlayerNode(ManagedNode):
 
     def _end(self) -> None:
         """End the process once everything has arrived."""
-        for publisher in (self._points, self._image):
+        for publisher in self._topics:
             publisher.wait_for_all_acked(Duration(seconds=5))
         self.get_logger().info(f'Played {self._next} frames.')
         raise SystemExit(0)

@@ -106,6 +106,26 @@ def test_the_player_publishes_what_the_folder_holds(dataset, run, ros, wait_unti
     np.testing.assert_array_equal(np.reshape(infos[0].k, (3, 3)), K)
 
 
+def test_a_camera_without_lidar_is_played_if_that_is_what_is_wanted(
+    dataset, run, ros, wait_until, tmp_path
+):
+    calib = json.loads((dataset / 'calib.json').read_text())
+    for frame in calib['frames']:
+        del frame['lidar']
+    (dataset / 'calib.json').write_text(json.dumps(calib))
+    assert run('player_node', source=str(dataset)).wait(20) == 1
+    assert 'lidar:=false' in (tmp_path / 'player_node.log').read_text()
+    listener = ros.node('listener')
+    images, infos = [], []
+    listener.create_subscription(Image, 'image', images.append, 10)
+    listener.create_subscription(CameraInfo, 'camera_info', infos.append, 10)
+    player = run('player_node', source=str(dataset), loop=False, lidar=False)
+    wait_until(lambda: len(images) == len(infos) == 4, 20.0, 'four images')
+    assert player.wait(10) == 0
+    assert [image.header.stamp for image in images] == [info.header.stamp for info in infos]
+    assert listener.get_publishers_info_by_topic('/points') == []
+
+
 def test_a_source_that_is_not_there_ends_the_player_with_a_reason(run, tmp_path):
     player = run('player_node', source=str(tmp_path / 'nowhere'))
     assert player.wait(20) == 1
