@@ -104,7 +104,14 @@ def main() -> None:
                 row[f'RMS off {name}'] = max(one.rms for one in found)
                 row[f'most off {name}_m'] = max(one.max for one in found)
             rows.append(row)
-    print(json_text(rows) if args.json else table(rows))
+    if args.json:
+        print(json_text(rows))
+    else:  # in a table a number would show three decimals
+        print(
+            table(
+                [{k: v if isinstance(v, str) else f'{v:.1e}' for k, v in r.items()} for r in rows]
+            )
+        )
 
 
 if __name__ == '__main__':

@@ -78,17 +78,22 @@ class CameraView:
         sparse_m: (H, W) float32 depth along the optical axis in metres, 0 = no measurement.
         intrinsics: pinhole camera of both.
         stamp_ns: time of the image.
+        seen: (H, W) False where the camera did not look and the rectified image is black; None =
+            it looked everywhere.
     """
 
     image: UInt8
     sparse_m: Float32
     intrinsics: Intrinsics
     stamp_ns: int = 0
+    seen: Bool | None = None
 
     def __post_init__(self) -> None:
         height, width = self.intrinsics.height, self.intrinsics.width
         _check(self.image, 'image', (height, width, 3), np.uint8)
         _check(self.sparse_m, 'sparse_m', (height, width), np.float32)
+        if self.seen is not None:
+            _check(self.seen, 'seen', (height, width), np.bool_)
 
 
 @dataclass(frozen=True)

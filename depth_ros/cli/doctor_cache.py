@@ -51,7 +51,10 @@ def _folder() -> Finding:
     value = f'{folder}, {free_bytes / 1e9:.1f} GB free'
     if free_bytes >= ROOM_BYTES:
         return Finding(OK, what, value)
-    way_out = f'a network takes up to {ROOM_BYTES / 1e9:.0f} GB; DEPTH_ROS_CACHE is another folder'
+    way_out = (
+        f'BP-Net takes {ROOM_BYTES / 1e9:.0f} GB, Depth Pro four times that; DEPTH_ROS_CACHE is '
+        'another folder'
+    )
     return Finding(WARN, what, value, way_out)
 
 

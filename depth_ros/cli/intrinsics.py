@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import sys
 from collections.abc import Iterator
@@ -17,22 +16,19 @@ from depth_ros.pipeline.config import EngineConfig, PipelineConfig
 from depth_ros.pipeline.fusion import make_method
 
 
-def without_lidar(config: PipelineConfig) -> PipelineConfig:
-    """The settings with a method that no LiDAR enters: `mono` where it was left open.
+def refuse_lidar(config: PipelineConfig) -> None:
+    """Refuse a method that needs LiDAR, which must not be projected into a guessed camera.
 
     Raises:
-        MethodError: the method needs LiDAR, which must not be projected into a guessed camera.
+        MethodError: it does.
         DepthRosError: the method lacks something, such as weights, and the way out.
     """
-    if config.method == 'auto':
-        config = dataclasses.replace(config, method='mono')
     method, _ = make_method(config)
     if method.needs_lidar:
         raise MethodError(
             f'{method.name} completes LiDAR, which must not be projected into a camera whose '
             'intrinsics are estimated; choose --method mono, or calibrate the camera.'
         )
-    return config
 
 
 @contextlib.contextmanager

@@ -54,10 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Complete every image; the exit code is 0, or 130 if interrupted."""
-    config = parse_config(args.settings, args.method)
+    method = args.method
+    if args.estimate_intrinsics and method == 'auto':
+        method = 'mono'
+    config = parse_config(args.settings, method)
     estimated: dict[str, EstimatedCamera] = {}
     if args.estimate_intrinsics:
-        config = intrinsics.without_lidar(config)
+        intrinsics.refuse_lidar(config)
         with intrinsics.camera_estimator(config.engine) as estimator:
             dataset = open_source(args, estimator)
         estimated = estimator.cameras

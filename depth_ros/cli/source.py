@@ -70,7 +70,7 @@ def parse_config(settings: Sequence[str], method: str) -> PipelineConfig:
             changes[name] = json.loads(value)
         except json.JSONDecodeError:
             changes[name] = value
-    defaults = MONOCULAR if method == MONOCULAR.method else PipelineConfig()
+    defaults = MONOCULAR if changes['method'] == MONOCULAR.method else PipelineConfig()
     config: PipelineConfig = replaced(defaults, changes)
     return config
 

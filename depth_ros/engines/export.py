@@ -139,10 +139,10 @@ def _write(request: NetworkRequest, path: Path) -> Exported:
     inputs = {name: golden[name] for name in family.INPUTS}
     loaded = load_network(request)
     size = request.height, request.width
-    reference = _reference(family.deployed(loaded, 'fp32', size), inputs, family.OUTPUTS)
     network = family.deployed(loaded, request.precision, size)
+    _refuse_large(network)  # before minutes are spent on it
+    reference = _reference(family.deployed(loaded, 'fp32', size), inputs, family.OUTPUTS)
     del loaded
-    _refuse_large(network)
     _export_quietly(network, inputs, family.OUTPUTS, path)
     del network
     _refuse_unportable(path)

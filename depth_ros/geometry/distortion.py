@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_ros.errors import FrameError
-from depth_ros.frame import UInt8
+from depth_ros.frame import Bool, UInt8
 from depth_ros.geometry.camera import Camera
+from depth_ros.geometry.resize import resize_image
 
 
 def rectify_image(image: UInt8, camera: Camera) -> UInt8:
@@ -35,6 +36,17 @@ def rectify_image(image: UInt8, camera: Camera) -> UInt8:
     map1, map2 = _rectify_maps(camera)
     rectified: UInt8 = cv2.remap(image, map1, map2, cv2.INTER_LINEAR)
     return rectified
+
+
+def seen_mask(camera: Camera, width: int, height: int) -> Bool | None:
+    """Where the rectified view (height, width) shows something; None = everywhere.
+
+    Args:
+        camera: its calibration; the mask is made once per calibration and size.
+        width: of the view, which may be resized.
+        height: of the view.
+    """
+    return None if camera.is_rectified else _seen_mask(camera, width, height)
 
 
 def distort_pixels(pixels: npt.NDArray[np.floating], camera: Camera) -> npt.NDArray[np.floating]:
@@ -64,6 +76,14 @@ def undistort_pixels(pixels: npt.NDArray[np.floating], camera: Camera) -> npt.ND
         iterate = getattr(cv2, 'undistortPointsIter', cv2.undistortPoints)
         ideal = iterate(raw, K, D, R=np.eye(3), P=P, criteria=criteria)
     return np.asarray(ideal, dtype=np.float64).reshape(-1, 2)
+
+
+@lru_cache(maxsize=4)
+def _seen_mask(camera: Camera, width: int, height: int) -> Bool | None:
+    size = (camera.intrinsics.height, camera.intrinsics.width)
+    white = cv2.remap(np.full(size, 255, np.uint8), *_rectify_maps(camera), cv2.INTER_LINEAR)
+    seen: Bool = resize_image(white, width, height) == 255
+    return None if seen.all() else seen
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ import logging
 from typing import Protocol, runtime_checkable
 
 from depth_ros.frame import CameraView, DepthEstimate
+from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
 
 _log = logging.getLogger(__name__)
@@ -68,11 +69,11 @@ class Preparable(DepthMethod, Protocol):
         """
         ...
 
-    def check_size(self, height: int, width: int) -> None:
-        """Refuse views (height, width) that no preparation would help.
+    def check_camera(self, camera: Intrinsics) -> None:
+        """Refuse a camera whose views no preparation would help.
 
         Raises:
-            MethodError: such as too small, with the limit.
+            MethodError: such as of too small a view, with the limit.
         """
         ...
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from depth_ros.errors import MethodError, ModelError
 from depth_ros.frame import CameraView, DepthEstimate
+from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
 from depth_ros.methods.network_slot import NetworkSlot
 from depth_ros.models import bpnet
@@ -34,7 +35,8 @@ class BPNet:
     ) -> None:
         card = network_card(weights)
         self._depth_scale = card.depth_scale if card else 1.0
-        self._normalisation = np.array(card.normalisation if card else KITTI, dtype=np.float32)
+        normalisation = (card.normalisation if card else None) or KITTI
+        self._normalisation = np.array(normalisation, dtype=np.float32)
         self._slot = NetworkSlot('bpnet', weights, backend, precision, threads)
 
     @property
@@ -48,8 +50,8 @@ class BPNet:
         """Open the engine for views (height, width); see `Preparable`."""
         self._slot.opened(bpnet.padded_size(height, width), may_build, may_skip)
 
-    def check_size(self, height: int, width: int) -> None:
-        """Any size will do: small ones are padded."""
+    def check_camera(self, camera: Intrinsics) -> None:
+        """Any will do: small views are padded."""
 
     def fits(self, height: int, width: int) -> bool:
         """Whether the engine is open for views (height, width)."""

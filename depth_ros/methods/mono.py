@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from depth_ros.engines.open import choose_backend
-from depth_ros.errors import MethodError, ModelError
+from depth_ros.errors import ConfigError, MethodError, ModelError
 from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32, UInt8
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.methods.network_slot import NetworkSlot
@@ -19,7 +20,7 @@ from depth_ros.models.weights import locate, network_card
 
 SHORT_SIDE_PX = {'cpu': 252, 'cuda': 518}
 """Shorter side of what the network sees, by device: 518 is what Depth Anything was trained at."""
-MIN_SIDE_PX = 32
+MIN_SIDE_PX, MIN_NETWORK_SIDE_PX = 32, 56
 MAX_ASPECT = 8
 FOV_LIMITS_DEG = (2.0, 160.0)
 MAX_PIXEL_ASPECT = 2.0
@@ -35,6 +36,7 @@ class Mono:
     Args:
         weights: those fetched, for they know which network they are for.
         output: `metric` or `relative`.
+        focal_length: `camera_info`, or `estimated` by Depth Pro from each image for its metres.
         short_side_px: of what the network sees; 0 = by the device.
         flip: also look at the mirrored image. Depth is the mean of both, and half of their
             difference is part of sigma.
@@ -47,6 +49,7 @@ class Mono:
 
     Raises:
         ModelError: the weights do not say which network they are for, or give another output.
+        ConfigError: a setting does not fit the network.
     """
 
     name = 'mono'
@@ -56,6 +59,7 @@ class Mono:
         self,
         weights: Path,
         output: str = 'metric',
+        focal_length: str = 'camera_info',
         short_side_px: int = 0,
         flip: bool = False,
         max_depth_m: float = 0.0,
@@ -64,41 +68,37 @@ class Mono:
         precision: str = 'auto',
         threads: int = 0,
     ) -> None:
+        if 0 < short_side_px < MIN_NETWORK_SIDE_PX:
+            raise ConfigError(
+                f'mono.short_side_px must be 0 or at least {MIN_NETWORK_SIDE_PX}, got '
+                f'{short_side_px}.'
+            )
         card = _monocular_card(weights)
         _check_output(card, output)
-        self._family = monocular_family(card.family)
+        name = _network(card, focal_length)
+        self._family = monocular_family(name)
         self._kind = card.kind
+        self._needs_focal_length = card.gives_metres and focal_length == 'camera_info'
         self._max_depth_m = min(max_depth_m or math.inf, card.max_depth_m or math.inf)
         self._short_side_px, self._backend = short_side_px, backend
         self._flip, self._relative_sigma = flip, np.float32(relative_sigma)
-        self._slot = NetworkSlot(card.family, weights, backend, precision, threads)
+        self._slot = NetworkSlot(name, weights, backend, precision, threads)
 
     def prepare(
         self, height: int, width: int, may_build: bool = True, may_skip: bool = False
     ) -> None:
         """Open the engine for views (height, width); see `Preparable`."""
-        self.check_size(height, width)
         self._slot.opened(self._network_size(height, width), may_build, may_skip)
 
-    def check_size(self, height: int, width: int) -> None:
-        """Refuse views (height, width) in which there is nothing to see.
+    def check_camera(self, camera: Intrinsics) -> None:
+        """Refuse a camera in whose views there is nothing to see, or that cannot be what it says.
 
         Raises:
-            MethodError: reason `image_size`.
+            MethodError: reason `image_size` or `focal_length`.
         """
-        short, long = sorted((height, width))
-        if short < MIN_SIDE_PX:
-            raise MethodError(
-                f'An image of {width}x{height} is too small for a network; each side must have '
-                f'at least {MIN_SIDE_PX} pixels.',
-                'image_size',
-            )
-        if long > MAX_ASPECT * short:
-            raise MethodError(
-                f'An image of {width}x{height} is too narrow for a network; one side may be at '
-                f'most {MAX_ASPECT} times the other: crop it.',
-                'image_size',
-            )
+        check_size(camera.height, camera.width)
+        if self._needs_focal_length:
+            check_focal_length(camera)
 
     def fits(self, height: int, width: int) -> bool:
         """Whether the engine is open for views (height, width)."""
@@ -123,46 +123,47 @@ class Mono:
             MethodError: reason `image_size` or `focal_length`.
             DepthRosError: the engine cannot be opened.
         """
-        self.check_size(*view.sparse_m.shape)
+        self.check_camera(view.intrinsics)
+        maps, f_px = self._seen(view.image)
+        if view.seen is not None:
+            maps[:, ~view.seen] = np.nan  # whatever a network says of black
         if self._kind is DepthKind.DISPARITY_AFFINE:
-            return self._relative(view.image)
-        check_focal_length(view.intrinsics)
-        seen = self._seen(view.image)
-        both = [self._metres(values, view.intrinsics) for values in seen]
-        depth_m = self._metres(_mean(seen), view.intrinsics)
+            return _relative(maps)
+        camera = view.intrinsics if f_px is None else replace(view.intrinsics, fx=f_px)
+        depth_m = self._metres(maps.mean(axis=0), camera)
         sigma_m = self._relative_sigma * depth_m
         if self._flip:
-            sigma_m = np.hypot(sigma_m, (both[0] - both[1]) / 2)
-        # A network may say anything, but nothing is behind the camera.
-        depth_m[~(depth_m > 0)] = np.nan
+            one_m, other_m = self._metres(maps, camera)
+            sigma_m = np.hypot(sigma_m, (one_m - other_m) / 2)
+        depth_m[~(depth_m > 0)] = np.nan  # nothing is behind the camera
         depth_m[depth_m > self._max_depth_m] = np.inf
         sigma_m[~np.isfinite(depth_m)] = np.nan
         return DepthEstimate(depth_m, sigma_m)
 
-    def _relative(self, image: UInt8) -> DepthEstimate:
-        """Disparity of unknown scale and shift; without a scale, only `flip` knows a sigma."""
-        seen = self._seen(image)
-        disparity = _mean(seen)
-        unknown = np.full_like(disparity, np.nan)
-        sigma = np.abs(seen[0] - seen[1]) / 2 if self._flip else unknown
-        disparity[~np.isfinite(disparity)] = np.nan
-        sigma[np.isnan(disparity)] = np.nan
-        return DepthEstimate(disparity, sigma, DepthKind.DISPARITY_AFFINE)
+    def _seen(self, image: UInt8) -> tuple[Float32, float | None]:
+        """What the network says of an image (H, W, 3), and of its mirror image if wanted.
 
-    def _seen(self, image: UInt8) -> list[Float32]:
-        """What the network says of an image (H, W, 3), and of its mirror image if wanted."""
-        seen = [self._inferred(image)]
+        Returns:
+            (1 or 2, H, W), NaN where it is not finite; and the focal length in pixels that it
+            believes in, if that is wanted.
+        """
+        first, fov_deg = self._inferred(image)
+        maps = [first]
         if self._flip:
-            seen.append(np.ascontiguousarray(self._inferred(image[:, ::-1])[:, ::-1]))
-        return seen
+            maps.append(self._inferred(image[:, ::-1])[0][:, ::-1])
+        values = np.stack(maps)
+        values[~np.isfinite(values)] = np.nan
+        return values, None if fov_deg is None else depth_pro.focal_px(fov_deg, image.shape[1])
 
-    def _inferred(self, image: UInt8) -> Float32:
-        """The network's map at the size of an image (H, W, 3)."""
+    def _inferred(self, image: UInt8) -> tuple[Float32, float | None]:
+        """The network's map at the size of an image (H, W, 3), and its field of view if wanted."""
         height, width = image.shape[:2]
         size = self._network_size(height, width)
         engine = self._slot.opened(size)
         outputs = engine.infer({'image': self._family.preprocess(image, size)})
-        return self._family.restored(outputs[self._family.OUTPUTS[0]][0, 0], height, width)
+        values = outputs[self._family.OUTPUTS[0]][0, 0]
+        fov_deg = float(outputs['fov_deg'][0]) if 'fov_deg' in outputs else None
+        return self._family.restored(values, height, width), fov_deg
 
     def _metres(self, values: Float32, intrinsics: Intrinsics) -> Float32:
         """Depth of what the network says of an image."""
@@ -171,6 +172,7 @@ class Mono:
         return values
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
+        check_size(height, width)
         if not self._short_side_px:
             device = choose_backend(self._backend).device.partition(':')[0]
             self._short_side_px = SHORT_SIDE_PX[device]
@@ -194,6 +196,27 @@ def mono_weights(weights: str, output: str) -> Path:
         if card.monocular and (weights or card.gives_metres == (output == 'metric'))
     ]
     return locate(weights, families, 'mono.weights')
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse views (height, width) in which there is nothing to see.
+
+    Raises:
+        MethodError: reason `image_size`.
+    """
+    short, long = sorted((height, width))
+    if short < MIN_SIDE_PX:
+        raise MethodError(
+            f'A view of {width}x{height} (the image times output.scale) is too small for a '
+            f'network; each side must have at least {MIN_SIDE_PX} pixels.',
+            'image_size',
+        )
+    if long > MAX_ASPECT * short:
+        raise MethodError(
+            f'A view of {width}x{height} is too narrow for a network; one side may be at most '
+            f'{MAX_ASPECT} times the other: crop it.',
+            'image_size',
+        )
 
 
 def check_focal_length(intrinsics: Intrinsics) -> None:
@@ -244,6 +267,20 @@ def _check_output(card: ModelCard, output: str) -> None:
         )
 
 
-def _mean(maps: list[Float32]) -> Float32:
-    mean: Float32 = np.mean(maps, axis=0, dtype=np.float32)
-    return mean
+def _network(card: ModelCard, focal_length: str) -> str:
+    """Name of the family that runs the weights of a card."""
+    if focal_length == 'camera_info':
+        return card.family
+    if card.kind is not DepthKind.INVERSE_CANONICAL:
+        raise ConfigError(
+            f'mono.focal_length {focal_length} is for Depth Pro; {card.name} sees none.'
+        )
+    return f'{card.family}_fov'
+
+
+def _relative(maps: Float32) -> DepthEstimate:
+    """Disparity of unknown scale and shift; of that, only two maps know a sigma."""
+    disparity = maps.mean(axis=0)
+    known = np.isfinite(disparity) & (len(maps) > 1)
+    sigma = np.where(known, np.abs(maps[0] - maps[-1]) / 2, np.float32(np.nan))
+    return DepthEstimate(disparity, sigma, DepthKind.DISPARITY_AFFINE)

@@ -37,7 +37,7 @@ class ModelCard:
         size_bytes: of the file, where the source publishes it.
         sha256: of the file, where the source publishes it.
         depth_scale: metres are multiplied by it before the network and divided after.
-        normalisation: of the image before the network.
+        normalisation: of the image before the network, where weights of one network differ in it.
         monocular: whether the network sees an image and nothing else.
         kind: what it says.
         max_depth_m: beyond this the network cannot tell depths apart.
@@ -58,7 +58,7 @@ class ModelCard:
     size_bytes: int | None = None
     sha256: str | None = None
     depth_scale: float = 1.0
-    normalisation: Normalisation = KITTI
+    normalisation: Normalisation | None = None
     monocular: bool = False
     kind: DepthKind = DepthKind.METRIC
     max_depth_m: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from depth_ros.models.card import IMAGENET, ModelCard
+from depth_ros.models.card import IMAGENET, KITTI, ModelCard
 
 _BPNET = 'https://github.com/kakaxi314/BP-Net'
 _DMD3C = 'https://github.com/Sharpiless/DMD3C'
@@ -30,6 +30,7 @@ COMPLETION = (
         code_licence='MIT',
         data_licence='KITTI is CC BY-NC-SA 3.0, the others have their own',
         parameters=_PARAMETERS,
+        normalisation=KITTI,
     ),
     ModelCard(
         name='dmd3c-pretrained',
@@ -42,6 +43,7 @@ COMPLETION = (
         code_licence='MIT',
         data_licence='each set has its own, several are non-commercial',
         parameters=_PARAMETERS,
+        normalisation=KITTI,
     ),
     ModelCard(
         name='bpnet-kitti',
@@ -54,6 +56,7 @@ COMPLETION = (
         code_licence='MIT',
         data_licence='KITTI is CC BY-NC-SA 3.0',
         parameters=_PARAMETERS,
+        normalisation=KITTI,
     ),
     ModelCard(
         name='bpnet-nyu',

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from depth_ros.frame import DepthKind
-from depth_ros.models.card import IMAGENET, ModelCard
+from depth_ros.models.card import ModelCard
 
 _HUB = 'https://huggingface.co'
 _V1 = 'https://github.com/LiheYoung/Depth-Anything'
@@ -45,7 +45,6 @@ def _relative() -> Iterator[ModelCard]:
             weights_licence=_v2_licence(letter),
             data_licence='each set has its own, several are non-commercial',
             parameters=parameters,
-            normalisation=IMAGENET,
             monocular=True,
             kind=DepthKind.DISPARITY_AFFINE,
         )
@@ -63,7 +62,6 @@ def _relative() -> Iterator[ModelCard]:
             weights_licence='Apache-2.0 (of the repository)',
             data_licence='each set has its own, several are non-commercial',
             parameters=parameters,
-            normalisation=IMAGENET,
             monocular=True,
             kind=DepthKind.DISPARITY_AFFINE,
         )
@@ -86,7 +84,6 @@ def _metric() -> Iterator[ModelCard]:
                 weights_licence=f'not stated apart; those of da2-{size}: {_v2_licence(letter)}',
                 data_licence=f'{data} is {data_licence}, the others have their own',
                 parameters=parameters,
-                normalisation=IMAGENET,
                 monocular=True,
                 max_depth_m=0.95 * range_m,  # a sigmoid reaches the end at infinity only
             )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from depth_ros.errors import ConfigError
 from depth_ros.frame import DepthKind
 from depth_ros.nodes.depth_node import DepthNode
 from depth_ros.nodes.node_config import MONOCULAR_SETTINGS, NodeConfig
 from depth_ros.nodes.process import run_node
-from depth_ros.pipeline.config import MONOCULAR
+from depth_ros.pipeline.config import MONOCULAR, PipelineConfig
 
 
 class MonocularNode(DepthNode):
@@ -28,6 +29,24 @@ class MonocularNode(DepthNode):
     def _kind(self) -> DepthKind:
         is_relative = self._config.mono.output == 'relative'
         return DepthKind.DISPARITY_AFFINE if is_relative else DepthKind.METRIC
+
+    def _acquire(self) -> None:
+        _check_gate(self._config)
+        super()._acquire()
+
+    def _reconfigure(self, config: PipelineConfig) -> None:
+        _check_gate(config)
+        super()._reconfigure(config)
+
+
+def _check_gate(config: PipelineConfig) -> None:
+    """Refuse a gate that no pixel can pass, since nothing makes sigma smaller without LiDAR."""
+    gate, least = config.output.max_relative_sigma, config.mono.relative_sigma
+    if 0 < gate <= least:
+        raise ConfigError(
+            f'output.max_relative_sigma {gate:g} must be above mono.relative_sigma {least:g}, or '
+            'depth/image_rect would be empty; 0 = no limit.'
+        )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -132,10 +132,16 @@ class MonoConfig:
         'metric = metres; relative = disparity of unknown scale and shift, on depth/relative.',
         choices=('metric', 'relative'),
     )
+    focal_length: str = option(
+        'camera_info',
+        'Focal length that metres follow from, of Depth Pro: that of CameraInfo, or as it sees it '
+        'in each image. The cloud takes that of CameraInfo anyway.',
+        choices=('camera_info', 'estimated'),
+    )
     short_side_px: int = option(
         0,
-        'Shorter side of what the network sees [pixels]; 0 = 518 on a GPU, 252 on a CPU. Depth '
-        'Pro has one size only.',
+        'Shorter side of what the network sees [pixels], at least 56; 0 = 518 on a GPU, 252 on a '
+        'CPU. Depth Pro has one size only.',
         minimum=0,
         maximum=2072,
     )

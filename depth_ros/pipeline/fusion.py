@@ -13,7 +13,7 @@ from depth_ros.errors import EngineError, PipelineError
 from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32, Float64, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.cloud import fill_cloud
-from depth_ros.geometry.distortion import rectify_image
+from depth_ros.geometry.distortion import rectify_image, seen_mask
 from depth_ros.geometry.resize import resize_image
 from depth_ros.methods.base import DepthMethod, Preparable, release
 from depth_ros.methods.mono import mono_weights
@@ -164,7 +164,9 @@ class FusionPipeline:
     def prepare(self, frame: Frame) -> None:
         """Get the method ready for the size of a frame, which may take minutes."""
         if isinstance(self._method, Preparable):
-            self._method.prepare(*self.view_size(frame))
+            camera = self.view_camera(frame)
+            self._method.check_camera(camera)
+            self._method.prepare(camera.height, camera.width)
 
     def observe(self, frame: Frame, watch: StageTimer | None = None) -> CameraView:
         """The rectified view of a frame with its filtered sparse depth."""
@@ -177,7 +179,8 @@ class FusionPipeline:
         sparse_m = self._sparse_depth(stages, frame, camera, T_camera_lidar)
         if intrinsics != camera.rectified:
             sparse_m = stages.resize_sparse(sparse_m, intrinsics.width, intrinsics.height)
-        view = stages.view(image, sparse_m, intrinsics, frame.stamp_ns)
+        seen = seen_mask(camera, intrinsics.width, intrinsics.height)
+        view = stages.view(image, sparse_m, intrinsics, frame.stamp_ns, seen)
         watch.stage('project')
         return view
 
@@ -235,17 +238,16 @@ class FusionPipeline:
             self.use(self.wanted, self.wanted_reason)
         elif name == STAND_IN and config.guided != self.config.guided:
             self.use(_create(STAND_IN, config), self.method_reason)
-        if self.method_name == name:
+        if self.method_name == name == STAND_IN:  # its raw sigma is the same under all settings
             self.calibrator = learnt
         recalibrate = config.calibration != self.config.calibration
         self.config = config
         if recalibrate:
             self.calibrator = self._calibrator()
 
-    def view_size(self, frame: Frame) -> tuple[int, int]:
-        """(height, width) of the view of a frame."""
-        intrinsics = self._output_intrinsics(frame.camera)
-        return intrinsics.height, intrinsics.width
+    def view_camera(self, frame: Frame) -> Intrinsics:
+        """The pinhole camera of the view of a frame."""
+        return self._output_intrinsics(frame.camera)
 
     def close(self) -> None:
         """Free what the method in use has opened."""

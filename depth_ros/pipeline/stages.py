@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.frame import CameraView, DepthEstimate, Float32, Float64, UInt8
+from depth_ros.frame import Bool, CameraView, DepthEstimate, Float32, Float64, UInt8
 from depth_ros.geometry import device as twins
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
@@ -81,10 +81,15 @@ class HostStages:
     resize_sparse = staticmethod(resize_sparse)
 
     def view(
-        self, image: UInt8, sparse_m: Float32, intrinsics: Intrinsics, stamp_ns: int
+        self,
+        image: UInt8,
+        sparse_m: Float32,
+        intrinsics: Intrinsics,
+        stamp_ns: int,
+        seen: Bool | None,
     ) -> CameraView:
         """The view of a rectified image and its sparse depth."""
-        return CameraView(image, sparse_m, intrinsics, stamp_ns)
+        return CameraView(image, sparse_m, intrinsics, stamp_ns, seen)
 
     def estimate(self, view: CameraView, seen_m: Float32) -> tuple[DepthEstimate, OnDevice | None]:
         """The raw estimate of a view from a part of its sparse depth, and what a device has."""
@@ -118,11 +123,16 @@ class DeviceStages:
     resize_sparse = staticmethod(twins.resize_sparse)
 
     def view(
-        self, image: UInt8, sparse_m: Tensor, intrinsics: Intrinsics, stamp_ns: int
+        self,
+        image: UInt8,
+        sparse_m: Tensor,
+        intrinsics: Intrinsics,
+        stamp_ns: int,
+        seen: Bool | None,
     ) -> UploadedView:
         """The view of a rectified image and its sparse depth, here and on the device."""
         on_device = DeviceView(self.upload(image), sparse_m, intrinsics, stamp_ns)
-        view = UploadedView(image, twins.download(sparse_m), intrinsics, stamp_ns)
+        view = UploadedView(image, twins.download(sparse_m), intrinsics, stamp_ns, seen)
         object.__setattr__(view, 'on_device', on_device)
         return view
 

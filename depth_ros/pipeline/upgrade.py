@@ -83,7 +83,7 @@ class Upgrade:
         For the thread that processes the frames, before each of them.
 
         Raises:
-            MethodError: the method can do nothing with a frame of this size; what is prepared
+            MethodError: the method can do nothing with a frame of this camera; what is prepared
                 for others stays.
         """
         pipeline, preparation = self._pipeline, self._preparation
@@ -92,8 +92,9 @@ class Upgrade:
             if preparation is not None:
                 preparation.cancel()
             return
-        size = pipeline.view_size(frame)
-        wanted.check_size(*size)
+        camera = pipeline.view_camera(frame)
+        wanted.check_camera(camera)
+        size = camera.height, camera.width
         if preparation is None or not preparation.serves(wanted, size):
             pipeline.stand_in(f'{wanted.name} is being prepared')
             self._preparation = Preparation(wanted, size, self._builder, preparation)

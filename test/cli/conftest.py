@@ -73,7 +73,7 @@ class FakeMono:
             depth_m[:] = np.arange(len(depth_m))[:, None]
         depth_m[0] = np.inf
         depth_m[:, 0] = np.nan
-        sigma_m = np.float32(0.05) * depth_m
+        sigma_m = np.float32(0.15) * depth_m
         sigma_m[~np.isfinite(depth_m)] = np.nan
         return DepthEstimate(depth_m, sigma_m, self.kind)
 

@@ -13,7 +13,7 @@ import pytest
 
 from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.open import Candidate
-from depth_ros.errors import MethodError, ModelError, PipelineError
+from depth_ros.errors import ConfigError, MethodError, ModelError, PipelineError
 from depth_ros.frame import CameraView, DepthKind, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.methods import mono as mono_module
@@ -58,6 +58,7 @@ class Answering:
     """An engine that answers to the red channel."""
 
     backend, device, precision = 'fake', 'cpu', 'fp32'
+    fov_deg: float | None = None
 
     def __init__(self, says: Says) -> None:
         self.says = says
@@ -65,7 +66,8 @@ class Answering:
 
     def infer(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         red = inputs['image'][0, 0]
-        return {'values': self.says(red).astype(np.float32)[None, None]}
+        outputs = {'values': self.says(red).astype(np.float32)[None, None]}
+        return outputs if self.fov_deg is None else {**outputs, 'fov_deg': [self.fov_deg]}
 
     def close(self) -> None:
         self.closed = True
@@ -169,6 +171,45 @@ def test_flip_shows_the_network_the_mirror_image_and_turns_the_answer_back(bench
     np.testing.assert_allclose(estimate.sigma_m, 0.1 * expected_m, rtol=1e-6)
 
 
+def test_what_overflows_is_unknown_not_near_and_not_far(bench: Bench) -> None:
+    bench.says = lambda red: np.where(red == 3, np.inf, 0.5)
+    for name in ('depth-pro', 'da2-outdoor-small'):
+        depth_m = bench.method(name).estimate(view()).depth_m
+        assert np.isnan(depth_m[:, 3]).all()
+        assert np.isfinite(np.delete(depth_m, 3, axis=1)).all()
+
+
+def test_there_is_no_depth_where_the_camera_did_not_look(bench: Bench) -> None:
+    seen = np.ones((HEIGHT, WIDTH), bool)
+    seen[:, 50:] = False
+    blind = dataclasses.replace(view(), seen=seen)
+    for settings in ({'name': 'depth-pro'}, {'name': 'da2-small', 'output': 'relative'}):
+        estimate = bench.method(**settings, flip=True).estimate(blind)
+        np.testing.assert_array_equal(np.isfinite(estimate.depth_m), seen)
+        np.testing.assert_array_equal(np.isfinite(estimate.sigma_m), seen)
+
+
+def test_focal_length_may_be_that_which_the_network_sees(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """90 degrees across 60 pixels is f = 30: 1 m of C = 0.5, whatever CameraInfo says."""
+    monkeypatch.setattr(Family, 'OUTPUTS', ('values', 'fov_deg'))
+    monkeypatch.setattr(Answering, 'fov_deg', 90.0)
+    bench.says = lambda red: np.full_like(red, 0.5)
+    method = bench.method('depth-pro', focal_length='estimated')
+    for fx in (30.0, 5.0):  # the other one would be refused
+        estimate = method.estimate(view(dataclasses.replace(CAMERA, fx=fx, fy=fx)))
+        assert np.unique(estimate.depth_m) == pytest.approx(1.0)
+    assert {request.family for request in bench.opened} == {'depth_pro_fov'}
+    with pytest.raises(ConfigError, match=r'focal_length estimated is for Depth Pro'):
+        bench.method('da2-outdoor-small', focal_length='estimated')
+
+
+def test_a_network_that_sees_next_to_nothing_is_refused(bench: Bench) -> None:
+    with pytest.raises(ConfigError, match=r'short_side_px must be 0 or at least 56, got 14'):
+        bench.method('da2-outdoor-small', short_side_px=14)
+
+
 def test_relative_disparity_is_no_depth(bench: Bench) -> None:
     estimate = bench.method('da2-small', output='relative').estimate(view())
     assert estimate.kind is DepthKind.DISPARITY_AFFINE
@@ -196,7 +237,7 @@ def test_a_file_that_does_not_say_what_it_is_is_refused(
 
 @pytest.mark.parametrize(
     ('height', 'width', 'said'),
-    [(31, 100, '100x31 is too small'), (40, 321, '321x40 is too narrow')],
+    [(31, 100, r'100x31 .* is too small'), (40, 321, '321x40 is too narrow')],
 )
 def test_images_without_anything_to_see_are_refused(
     bench: Bench, height: int, width: int, said: str
@@ -204,7 +245,7 @@ def test_images_without_anything_to_see_are_refused(
     method = bench.method('da2-outdoor-small')
     camera = Intrinsics(width, height, 100.0, 100.0, 0.0, 0.0)
     for refused in (
-        lambda: method.check_size(height, width),
+        lambda: method.check_camera(camera),
         lambda: method.prepare(height, width),
         lambda: method.estimate(view(camera)),
     ):
@@ -212,7 +253,7 @@ def test_images_without_anything_to_see_are_refused(
             refused()
         assert error.value.reason == 'image_size'
     assert not bench.opened
-    method.check_size(32, 256)
+    method.check_camera(Intrinsics(256, 32, 100.0, 100.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -228,9 +269,16 @@ def test_impossible_focal_lengths_are_refused(
 ) -> None:
     camera = dataclasses.replace(CAMERA, fx=fx, fy=fy)
     for name in ('da2-outdoor-small', 'depth-pro'):
-        with pytest.raises(MethodError, match=said) as error:
-            bench.method(name).estimate(view(camera))
-        assert error.value.reason == 'focal_length'
+        method = bench.method(name)
+        for refused in (
+            lambda method=method: method.check_camera(camera),
+            lambda method=method: method.estimate(view(camera)),
+        ):
+            with pytest.raises(MethodError, match=said) as error:
+                refused()
+            assert error.value.reason == 'focal_length'
+    assert not bench.opened
+    bench.method('da2-small', output='relative').estimate(view(camera))  # needs none
 
 
 def test_cameras_that_exist_are_taken() -> None:
@@ -363,3 +411,31 @@ def test_what_is_too_far_stays_so_when_gated_and_is_no_point(
     result.fill_cloud(cloud)
     assert np.isnan(cloud[:, 30:, :3]).all()
     assert np.isfinite(cloud[:, :30, :3]).all()
+
+
+def test_rectified_corners_outside_of_the_image_have_no_depth(
+    pipeline: Callable[..., FusionPipeline],
+) -> None:
+    """A barrel lens, and a rectified view wider than it: black at the border."""
+    wide = dataclasses.replace(CAMERA, fx=20.0, fy=20.0)
+    lens = Camera(CAMERA, 'plumb_bob', (-0.3, 0.08, 0.0, 0.0), wide)
+    for scale in (1.0, 0.85):
+        one = pipeline(output__scale=scale)
+        image = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+        result = one.process(Frame(image, lens, 0))
+        black = result.view.image.max(axis=2) < 200
+        assert 0.1 < black.mean() < 0.9
+        np.testing.assert_array_equal(np.isnan(result.estimate.depth_m), black)
+
+
+def test_other_settings_of_the_method_start_calibration_anew(
+    pipeline: Callable[..., FusionPipeline],
+) -> None:
+    taught = pipeline(calibration__held_out_share=0.5)
+    for index in range(20):
+        taught.process(frame(index, wall_m=5.0))
+    before = taught.calibrator
+    taught.reconfigure(replaced(taught.config, {'output.cloud_stride': 2}))
+    assert taught.calibrator is before
+    taught.reconfigure(replaced(taught.config, {'mono.relative_sigma': 0.6}))
+    assert taught.calibrator is not before

@@ -53,8 +53,8 @@ class Fake:
             raise NotBuiltError('there is no plan')
         self.size = (height, width)
 
-    def check_size(self, height, width):
-        if height < 8:
+    def check_camera(self, camera):
+        if camera.height < 8:
             raise MethodError('too small', 'image_size')
 
     def fits(self, height, width):

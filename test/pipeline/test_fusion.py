@@ -288,7 +288,7 @@ def test_a_missing_file_of_weights_is_refused_and_the_settings_before_hold():
 def test_the_size_of_a_view_is_known_before_it_is_made():
     for settings in ({}, {'output.scale': 0.3}, {'image_is_rectified': True}):
         fusion = pipeline(**settings)
-        assert fusion.view_size(frame()) == fusion.observe(frame()).sparse_m.shape
+        assert fusion.view_camera(frame()) == fusion.observe(frame()).intrinsics
 
 
 @pytest.mark.parametrize('size', [(64, 96), (375, 1242), (33, 35)])

@@ -64,8 +64,8 @@ class Network:
         time.sleep(0.3)
         self.size = (height, width)
 
-    def check_size(self, height, width):
-        if height < 8:
+    def check_camera(self, camera):
+        if camera.height < 8:
             raise MethodError('too small', 'image_size')
 
     def fits(self, height, width):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.ros
 METRIC, RELATIVE = 'da2-indoor-small', 'da2-small'
 # Neither of the latter is looked for: the test needs no library of networks.
 SMALL = {
-    'mono.short_side_px': 28,
+    'mono.short_side_px': 56,
     'engine.backend': 'onnxruntime',
     'engine.precision': 'fp32',
 }
@@ -248,7 +248,7 @@ def test_images_too_small_to_run_are_refused_and_counted(started, engines):
     before = list(engines.opened)
     sized(one, 24, 16)
     one.send_until(lambda: is_named(one, 'image_size'), 'the refusal')
-    assert '24x16 is too small' in one.value('output', 'message')
+    assert 'A view of 24x16' in one.value('output', 'message')
     sized(one, 96, 64)
     recovers(one)
     assert engines.opened == before  # what was ready for the others stayed so
@@ -267,7 +267,7 @@ def test_another_image_size_gets_an_engine_of_its_own(started, engines):
     engines.gate.set()
     one.send_until(lambda: one.depth[-1].width == 128, 'depth of the new size')
     assert (one.depth[-1].height, one.infos[-1].width) == (64, 128)
-    assert engines.opened == [(28, 42), (28, 56)]
+    assert engines.opened == [(56, 84), (56, 112)]
     one.wait_until(lambda: one.value('output', 'level') == '0', what='the end of the warning')
 
 
@@ -293,10 +293,10 @@ def test_a_network_that_cannot_run_is_a_warning_and_no_crash(started, engines):
     assert one.value('output', 'level') == '1'
     assert not one.depth
     engines.fault = None
-    changed = one.node.set_parameters([Parameter('mono.short_side_px', value=42)])[0]
+    changed = one.node.set_parameters([Parameter('mono.short_side_px', value=70)])[0]
     assert changed.successful
     one.send_until(lambda: one.depth, 'depth')
-    assert engines.opened == [(42, 56)]
+    assert engines.opened == [(70, 112)]
 
 
 def test_a_slow_network_drops_frames_and_never_queues_them(started, engines):
@@ -368,6 +368,9 @@ def test_only_settings_that_matter_here_are_parameters(started):
     assert 'never published as metres' in refused.reason
     assert not put('mono.output', 'relative').successful  # read-only
     assert put('mono.weights', METRIC).successful
+    empty = put('mono.relative_sigma', 0.3)
+    assert not empty.successful
+    assert 'must be above mono.relative_sigma 0.3' in empty.reason
 
 
 def test_silence_of_the_camera_is_reported_and_no_lidar_is_missed(started):
