@@ -153,7 +153,7 @@ def test_each_method_is_ready_before_its_first_image_and_closed_after_the_last(
                 time.sleep(0.3)
                 self.life.append('ready')
 
-        def check_size(self, height, width):
+        def check_camera(self, camera):
             pass
 
         def fits(self, height, width):

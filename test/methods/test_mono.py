@@ -28,6 +28,8 @@ from depth_ros.pipeline.fusion import FusionPipeline
 HEIGHT, WIDTH = 40, 60
 CAMERA = Intrinsics(WIDTH, HEIGHT, 30.0, 30.0, 29.5, 19.5)
 FILE = Path('weights.safetensors')
+# Neither a device nor a backend: the tests need no library of networks.
+NOTHING_IS_LOOKED_FOR = {'short_side_px': 56, 'precision': 'fp32'}
 
 Says = Callable[[np.ndarray], np.ndarray]
 
@@ -84,7 +86,7 @@ class Bench:
 
     def method(self, name: str, **settings: Any) -> Mono:
         self.name = name
-        return Mono(FILE, **settings)
+        return Mono(FILE, **{**NOTHING_IS_LOOKED_FOR, **settings})
 
 
 @pytest.fixture
@@ -292,7 +294,7 @@ def test_size_follows_from_the_device_unless_it_is_set(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, device: str, side: int
 ) -> None:
     monkeypatch.setattr(mono_module, 'choose_backend', lambda name: Candidate('x', device, ''))
-    bench.method('da2-outdoor-small').prepare(HEIGHT, WIDTH)
+    bench.method('da2-outdoor-small', short_side_px=0).prepare(HEIGHT, WIDTH)
     bench.method('da2-outdoor-small', short_side_px=140).prepare(HEIGHT, WIDTH)
     assert bench.family.sides == [side, 140]
 
@@ -342,6 +344,7 @@ def pipeline(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Fus
         bench.name = name
         monkeypatch.setattr('depth_ros.pipeline.fusion.mono_weights', lambda *args: FILE)
         changes = {key.replace('__', '.'): value for key, value in settings.items()}
+        changes |= {'mono.short_side_px': 56, 'engine.precision': 'fp32'}
         return FusionPipeline(replaced(PipelineConfig(method='mono'), changes))
 
     return make
