@@ -10,13 +10,13 @@ from depth_ros.errors import MethodError, ModelError
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
-from depth_ros.methods.network_slot import NetworkSlot
+from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import bpnet
 from depth_ros.models.registry import KITTI
 from depth_ros.models.weights import network_card
 
 
-class BPNet:
+class BPNet(NetworkMethod):
     """BP-Net at the size of the view, padded to a multiple of 32.
 
     Args:
@@ -37,37 +37,15 @@ class BPNet:
         self._depth_scale = card.depth_scale if card else 1.0
         normalisation = (card.normalisation if card else None) or KITTI
         self._normalisation = np.array(normalisation, dtype=np.float32)
-        self._slot = NetworkSlot('bpnet', weights, backend, precision, threads)
+        super().__init__(NetworkSlot('bpnet', weights, backend, precision, threads))
 
     @property
     def device(self) -> str | None:
         """Torch device of the engine in use; None = it works on the host."""
         return self._slot.device
 
-    def prepare(
-        self, height: int, width: int, may_build: bool = True, may_skip: bool = False
-    ) -> None:
-        """Open the engine for views (height, width); see `Preparable`."""
-        self._slot.opened(bpnet.padded_size(height, width), may_build, may_skip)
-
     def check_camera(self, camera: Intrinsics) -> None:
         """Any will do: small views are padded."""
-
-    def fits(self, height: int, width: int) -> bool:
-        """Whether the engine is open for views (height, width)."""
-        return self._slot.fits(bpnet.padded_size(height, width))
-
-    def build_arguments(self, height: int, width: int) -> list[str] | None:
-        """Arguments of `depth_ros` that make the plan or the ONNX file; see `Preparable`."""
-        return self._slot.build_arguments(bpnet.padded_size(height, width))
-
-    def describe(self) -> str:
-        """What it runs on."""
-        return self._slot.describe()
-
-    def close(self) -> None:
-        """Free the engine."""
-        self._slot.close()
 
     def estimate(self, view: CameraView) -> DepthEstimate:
         """Complete a view.
@@ -77,7 +55,7 @@ class BPNet:
             DepthRosError: the engine cannot be opened.
         """
         height, width = view.sparse_m.shape
-        engine = self._slot.opened(bpnet.padded_size(height, width))
+        engine = self._slot.opened(self._network_size(height, width))
         image, sparse_m = bpnet.padded(view.image, view.sparse_m * np.float32(self._depth_scale))
         K = view.intrinsics.matrix
         try:
@@ -102,7 +80,7 @@ class BPNet:
         from depth_ros.models.bpnet import device_inputs
 
         height, width = view.sparse_m.shape
-        engine = self._slot.opened(bpnet.padded_size(height, width))
+        engine = self._slot.opened(self._network_size(height, width))
         sparse_m = view.sparse_m * self._depth_scale
         K = view.intrinsics.matrix
         try:
@@ -115,3 +93,6 @@ class BPNet:
         unknown = ~((depth_m > 0) & depth_m.isfinite() & sigma_m.isfinite())
         both = (values.masked_fill(unknown, float('nan')) for values in (depth_m, sigma_m))
         return DeviceEstimate(*both)
+
+    def _network_size(self, height: int, width: int) -> tuple[int, int]:
+        return bpnet.padded_size(height, width)

@@ -12,7 +12,7 @@ from depth_ros.engines.open import choose_backend
 from depth_ros.errors import ConfigError, MethodError, ModelError
 from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32, UInt8
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.methods.network_slot import NetworkSlot
+from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import depth_pro
 from depth_ros.models.card import ModelCard
 from depth_ros.models.registry import MODELS, monocular_family
@@ -26,7 +26,7 @@ FOV_LIMITS_DEG = (2.0, 160.0)
 MAX_PIXEL_ASPECT = 2.0
 
 
-class Mono:
+class Mono(NetworkMethod):
     """Depth of the camera's image alone.
 
     What the network says is brought to metres along the optical axis: as it is where it says
@@ -82,13 +82,7 @@ class Mono:
         self._max_depth_m = min(max_depth_m or math.inf, card.max_depth_m or math.inf)
         self._short_side_px, self._backend = short_side_px, backend
         self._flip, self._relative_sigma = flip, np.float32(relative_sigma)
-        self._slot = NetworkSlot(name, weights, backend, precision, threads)
-
-    def prepare(
-        self, height: int, width: int, may_build: bool = True, may_skip: bool = False
-    ) -> None:
-        """Open the engine for views (height, width); see `Preparable`."""
-        self._slot.opened(self._network_size(height, width), may_build, may_skip)
+        super().__init__(NetworkSlot(name, weights, backend, precision, threads))
 
     def check_camera(self, camera: Intrinsics) -> None:
         """Refuse a camera in whose views there is nothing to see, or that cannot be what it says.
@@ -99,22 +93,6 @@ class Mono:
         check_size(camera.height, camera.width)
         if self._needs_focal_length:
             check_focal_length(camera)
-
-    def fits(self, height: int, width: int) -> bool:
-        """Whether the engine is open for views (height, width)."""
-        return self._slot.fits(self._network_size(height, width))
-
-    def build_arguments(self, height: int, width: int) -> list[str] | None:
-        """Arguments of `depth_ros` that make the plan or the ONNX file; see `Preparable`."""
-        return self._slot.build_arguments(self._network_size(height, width))
-
-    def describe(self) -> str:
-        """What it runs on."""
-        return self._slot.describe()
-
-    def close(self) -> None:
-        """Free the engine."""
-        self._slot.close()
 
     def estimate(self, view: CameraView) -> DepthEstimate:
         """Depth of the view's image; its sparse depth is not looked at.

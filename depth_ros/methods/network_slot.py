@@ -1,4 +1,7 @@
-"""The engine of a method: opened for a size, kept while the size is, closed for the next."""
+"""The engine of a method: opened for a size, kept while the size is, closed for the next.
+
+And what methods that have one share.
+"""
 
 from __future__ import annotations
 
@@ -81,3 +84,40 @@ class NetworkSlot:
     def _requested(self, size: tuple[int, int]) -> NetworkRequest:
         precision = resolve_precision(self._precision, self._backend)
         return NetworkRequest(self._family, self._weights, *size, precision)
+
+
+class NetworkMethod:
+    """The part of `Preparable` that is the same for every method of one network.
+
+    Args:
+        slot: for the engine.
+    """
+
+    def __init__(self, slot: NetworkSlot) -> None:
+        self._slot = slot
+
+    def _network_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the network's input for views (height, width)."""
+        raise NotImplementedError
+
+    def prepare(
+        self, height: int, width: int, may_build: bool = True, may_skip: bool = False
+    ) -> None:
+        """Open the engine for views (height, width); see `Preparable`."""
+        self._slot.opened(self._network_size(height, width), may_build, may_skip)
+
+    def fits(self, height: int, width: int) -> bool:
+        """Whether the engine is open for views (height, width)."""
+        return self._slot.fits(self._network_size(height, width))
+
+    def build_arguments(self, height: int, width: int) -> list[str] | None:
+        """Arguments of `depth_ros` that make the plan or the ONNX file; see `Preparable`."""
+        return self._slot.build_arguments(self._network_size(height, width))
+
+    def describe(self) -> str:
+        """What it runs on."""
+        return self._slot.describe()
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._slot.close()
