@@ -126,9 +126,12 @@ class DepthAnything:
         That is in float64, bicubic, neither blurred before it shrinks nor clipped after it.
         """
         height, width = size
-        image = cv2.resize(rgb / 255.0, (width, height), interpolation=cv2.INTER_CUBIC)
-        image = (image - _MEAN) / _STD
-        return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+        image = np.empty((1, 3, height, width), np.float32)
+        for channel, plane in enumerate(image[0]):  # one by one is twice as fast
+            values = rgb[..., channel] / 255.0
+            values = cv2.resize(values, (width, height), interpolation=cv2.INTER_CUBIC)
+            plane[...] = (values - _MEAN[channel]) / _STD[channel]
+        return image
 
     def restored(self, output: Float32, height: int, width: int) -> Float32:
         """The network's map (h, w) at the size of the image, bilinear."""
