@@ -54,10 +54,10 @@ setup(
     entry_points={
         'console_scripts': [
             'depth_ros = depth_ros.cli.main:main',
-            'completion_node = depth_ros.nodes.completion_node:main',
-            'monocular_node = depth_ros.nodes.monocular_node:main',
-            'player_node = depth_ros.nodes.player_node:main',
-            'recorder_node = depth_ros.nodes.recorder_node:main',
+            'completion_node = depth_ros.nodes.executables:completion_node',
+            'monocular_node = depth_ros.nodes.executables:monocular_node',
+            'player_node = depth_ros.nodes.executables:player_node',
+            'recorder_node = depth_ros.nodes.executables:recorder_node',
         ],
     },
 )
