@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from depth_ros.frame import DepthKind
 from depth_ros.models import depth_pro
 from depth_ros.models.registry import MODELS, family
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 PRO = depth_pro.FAMILIES['depth_pro']
 PRO_FOV = depth_pro.FAMILIES['depth_pro_fov']
 
@@ -150,3 +154,31 @@ def test_missing_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'torch', None)
     with pytest.raises(MissingDependencyError, match="'torch' is not installed"):
         PRO.build()
+
+
+def test_the_lines_of_the_documentation(tmp_path: Path) -> None:
+    """With a small network in place of the published one, whose weights are 2 GB."""
+    torch = pytest.importorskip('torch')
+    tiny = importlib.import_module('tiny_depth_pro')
+    torch.save(tiny.key_named(tiny.SMALL).state_dict(), tmp_path / 'depth_pro.pt')
+    page = (REPOSITORY / 'docs' / 'models.md').read_text()
+    examples = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    (example,) = (code for code in examples if 'depth_pro' in code)
+    code = f"""
+import numpy as np
+import tiny_depth_pro
+from depth_ros.models import depth_pro
+depth_pro.FAMILIES['depth_pro_fov'] = tiny_depth_pro.FAMILIES['small_depth_pro_fov']
+rgb = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+{example}
+print(depth_m.shape, np.isfinite(depth_m).all(), f_px > 0)
+"""
+    path = os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / 'test' / 'models')))
+    answer = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1'},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.stdout == '(30, 40) True True\n', answer.stderr
