@@ -13,7 +13,7 @@ class NotReady:
         awaited: name of the method that is being prepared.
     """
 
-    name = 'nothing'
+    name = 'none'
     needs_lidar = False
 
     def __init__(self, awaited: str) -> None:

@@ -309,7 +309,7 @@ def test_without_lidar_frames_are_refused_until_the_method_is_ready(
     with pytest.raises(NotReadyError, match='bpnet is not ready') as error:
         upgrade.depth_m()
     assert error.value.reason == 'not_ready'
-    assert blind.method_name == 'nothing'
+    assert blind.method_name == 'none'
     blind.wanted.go.set()
     upgrade.wait_until(lambda: blind.wanted.size, 'the preparation')
     upgrade.wait_until(lambda: not upgrade.status.step, 'the end of the preparation')
