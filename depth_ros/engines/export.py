@@ -21,7 +21,7 @@ from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.self_check import check
 from depth_ros.errors import EngineError, MissingDependencyError, ModelError
 from depth_ros.files import cache_dir, sha256_of
-from depth_ros.models.base import Arrays
+from depth_ros.models.base import Arrays, NetworkFamily
 
 if TYPE_CHECKING:
     from torch import nn
@@ -137,11 +137,11 @@ def _write(request: NetworkRequest, path: Path) -> Exported:
     family = family_of(request)
     golden = family.golden_inputs(request.height, request.width)
     inputs = {name: golden[name] for name in family.INPUTS}
-    loaded = load_network(request)
     size = request.height, request.width
-    network = family.deployed(loaded, request.precision, size)
-    _refuse_large(network)  # before minutes are spent on it
+    _refuse_large(family, request.precision, size)
+    loaded = load_network(request)
     reference = _reference(family.deployed(loaded, 'fp32', size), inputs, family.OUTPUTS)
+    network = family.deployed(loaded, request.precision, size)
     del loaded
     _export_quietly(network, inputs, family.OUTPUTS, path)
     del network
@@ -191,12 +191,17 @@ def _export_quietly(
             raise EngineError(f'PyTorch cannot export {path.name}: {error}') from error
 
 
-def _refuse_large(network: nn.Module) -> None:
-    size = sum(value.nbytes for value in network.state_dict().values())
-    if size > MAX_PARAMETER_BYTES:
+def _refuse_large(family: NetworkFamily, precision: str, size: tuple[int, int]) -> None:
+    """Refuse what does not fit into a file, before any weights are loaded."""
+    import torch
+
+    with torch.device('meta'):  # types and shapes, no memory
+        network = family.deployed(family.build(), precision, size)
+    parameter_bytes = sum(value.nbytes for value in network.state_dict().values())
+    if parameter_bytes > MAX_PARAMETER_BYTES:
         raise EngineError(
-            f'The parameters take {size / 2**30:.1f} GiB; an ONNX file holds less than 2 GiB. '
-            f'Run this network on the torch backend.'
+            f'The parameters take {parameter_bytes / 2**30:.1f} GiB; an ONNX file holds less than '
+            '2 GiB. Run this network on the torch backend.'
         )
 
 
