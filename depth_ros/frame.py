@@ -41,7 +41,7 @@ class Frame:
         camera: calibration of this image.
         stamp_ns: time of the image in nanoseconds.
         points: (N, 3) float returns in the LiDAR frame in metres, or None.
-        T_camera_lidar: (4, 4), maps LiDAR points into the camera frame, or None without points.
+        T_camera_lidar: (4, 4), maps LiDAR points into the camera frame, or None where unknown.
         sparse_m: (H, W) float32 depth in metres already projected into the rectified camera,
             0 = none; an alternative to `points` for datasets that ship it.
         lidar_stamp_ns: time of the sweep, or None.

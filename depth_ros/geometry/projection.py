@@ -51,12 +51,19 @@ def returns_in_view(
 
     Most of a spinning LiDAR's sweep lies behind the camera: what follows gets shorter work.
     """
+    return points.take(indices_in_view(points, T_camera_lidar, intrinsics), axis=0)
+
+
+def indices_in_view(
+    points: npt.NDArray[np.floating], T_camera_lidar: Float64, intrinsics: Intrinsics
+) -> npt.NDArray[np.intp]:
+    """Which (M,) of the points (N, 3) `returns_in_view` keeps."""
     with np.errstate(invalid='ignore', over='ignore'):  # NaN and Inf are not in view
         u, v, z = _homogeneous(points, T_camera_lidar, intrinsics)
         # Integer (u, v) is a pixel's centre, so pixel i covers [i - 0.5, i + 0.5).
         seen = (z > NEAR_PLANE_M) & (u >= -0.5 * z) & (v >= -0.5 * z)
         seen &= (u < (intrinsics.width - 0.5) * z) & (v < (intrinsics.height - 0.5) * z)
-    return points.take(np.flatnonzero(seen), axis=0)
+    return np.flatnonzero(seen)
 
 
 def project_lidar(
@@ -73,16 +80,23 @@ def project_lidar(
         (H, W) float32 depth along the optical axis in metres, 0 = no return.
     """
     seen = returns_in_view(points, T_camera_lidar, intrinsics)
-    u, v, z = _homogeneous(seen, T_camera_lidar, intrinsics)
-    # Rounding may carry a pixel on the border over it.
-    columns = np.clip(np.rint(u / z), 0, intrinsics.width - 1).astype(np.intp)
-    rows = np.clip(np.rint(v / z), 0, intrinsics.height - 1).astype(np.intp)
-    index = rows * intrinsics.width + columns
+    index, z = pixels_of(seen, T_camera_lidar, intrinsics)
     nearest = np.full(intrinsics.height * intrinsics.width, np.inf, dtype=np.float32)
     np.minimum.at(nearest, index, z)
     sparse_m = np.zeros((intrinsics.height, intrinsics.width), dtype=np.float32)
     sparse_m.put(index, nearest.take(index))
     return sparse_m
+
+
+def pixels_of(
+    points: npt.NDArray[np.floating], T_camera_lidar: Float64, intrinsics: Intrinsics
+) -> tuple[npt.NDArray[np.intp], Float32]:
+    """Flat index of the pixel, and depth in metres, both (N,), of points (N, 3) in view."""
+    u, v, z = _homogeneous(points, T_camera_lidar, intrinsics)
+    # Rounding may carry a pixel on the border over it.
+    columns = np.clip(np.rint(u / z), 0, intrinsics.width - 1).astype(np.intp)
+    rows = np.clip(np.rint(v / z), 0, intrinsics.height - 1).astype(np.intp)
+    return rows * intrinsics.width + columns, z
 
 
 def projection_rows(T_camera_lidar: Float64, intrinsics: Intrinsics) -> list[list[float]]:

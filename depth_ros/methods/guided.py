@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_ros.errors import MethodError
-from depth_ros.frame import CameraView, DepthEstimate, Float32, UInt8
+from depth_ros.frame import Bool, CameraView, DepthEstimate, Float32, UInt8
 from depth_ros.geometry.projection import mean_spacing_px
 from depth_ros.methods.plane_pyramid import Planes, fit_planes, halve, refine, smooth
 
@@ -42,11 +42,9 @@ class Guided:
             )
         top = np.zeros(view.intrinsics.width, np.int32)
         if not self.extrapolate:
-            top = _top_of_lidar(view.sparse_m)
-        depth_m, sigma_m = np.full((2, *view.sparse_m.shape), np.nan, dtype=np.float32)
-        band = slice(top.min(), None)  # nothing is computed above the LiDAR's view
-        depth_m[band], sigma_m[band] = _complete(view.image[band], view.sparse_m[band])
-        above = np.arange(view.intrinsics.height, dtype=np.int32)[:, None] < top
+            top = top_of_lidar(view.sparse_m)
+        depth_m, sigma_m = complete_below(view.image, view.sparse_m, int(top.min()))
+        above = rows_above(top, view.intrinsics.height)
         depth_m[above] = sigma_m[above] = np.nan
         return DepthEstimate(depth_m, sigma_m)
 
@@ -59,7 +57,15 @@ REGISTRATION_PX = 1.0
 """Uncertainty of where a return belongs in the image."""
 
 
-def _complete(image: UInt8, sparse_m: Float32) -> tuple[Float32, Float32]:
+def complete_below(image: UInt8, sparse_m: Float32, row: int) -> tuple[Float32, Float32]:
+    """As `complete`, but nothing is computed above a row: there each column repeats that row."""
+    depth_m, sigma_m = np.empty((2, *sparse_m.shape), dtype=np.float32)
+    depth_m[row:], sigma_m[row:] = complete(image[row:], sparse_m[row:])
+    depth_m[:row], sigma_m[:row] = depth_m[row], sigma_m[row]
+    return depth_m, sigma_m
+
+
+def complete(image: UInt8, sparse_m: Float32) -> tuple[Float32, Float32]:
     """Depth and raw sigma (H, W) in metres of an image (H, W, 3) and its returns (H, W)."""
     found = sparse_m > 0
     mask = found.astype(np.float32)
@@ -111,7 +117,7 @@ def _edges(grey: UInt8) -> Float32:
     return np.minimum(strength.astype(np.float32) * np.float32(1 / 80), np.float32(3.0))
 
 
-def _top_of_lidar(sparse_m: Float32) -> npt.NDArray[np.int32]:
+def top_of_lidar(sparse_m: Float32) -> npt.NDArray[np.int32]:
     """First row (W,) that the LiDAR sees in each column; H where it sees nothing.
 
     Columns that lack a high return, four spacings of them at most, borrow their neighbours'
@@ -125,3 +131,8 @@ def _top_of_lidar(sparse_m: Float32) -> npt.NDArray[np.int32]:
     window = np.ones((1, 2 * reach + 1), np.uint8)
     top = cv2.morphologyEx(top[None], cv2.MORPH_OPEN, window)[0].astype(np.int32)
     return np.where(top < height, np.maximum(top - reach // 2, 0), height)
+
+
+def rows_above(top: npt.NDArray[np.int32], height: int) -> Bool:
+    """Mask (height, W) of the pixels above the first row (W,) of each column."""
+    return np.arange(height, dtype=np.int32)[:, None] < top
