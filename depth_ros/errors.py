@@ -61,6 +61,10 @@ class EvaluationError(DepthRosError):
     """Scores cannot be computed from what was given."""
 
 
+class TrainingError(DepthRosError):
+    """A network cannot be trained with what was given."""
+
+
 class NodeError(DepthRosError):
     """A ROS message, parameter or transform cannot be used."""
 

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_ros.errors import DatasetError
+from depth_ros.files import write_atomic
 from depth_ros.frame import Float32, Float64, UInt8
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Intrinsics
+
+UInt16 = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,26 @@ def read_depth(path: Path, encoding: DepthEncoding) -> Float32:
     depth_m: Float32 = stored.astype(np.float32) * np.float32(encoding.scale_m)
     depth_m[np.isin(stored, encoding.invalid)] = 0.0
     return depth_m
+
+
+def store_depth(depth_m: Float32, encoding: DepthEncoding) -> UInt16:
+    """Depth (H, W) in metres as `read_depth` finds it in a file; 0 where it is unknown.
+
+    Known depth stays known: what is below or beyond the numbers of the file is its nearest one.
+    """
+    known = np.isfinite(depth_m) & (depth_m > 0)
+    units = np.where(known, depth_m, 0.0) / encoding.scale_m
+    stored = np.where(known, np.clip(np.rint(units), 1, np.iinfo(np.uint16).max), 0)
+    return stored.astype(np.uint16)
+
+
+def write_depth(path: Path, depth_m: Float32, encoding: DepthEncoding) -> None:
+    """Write depth (H, W) in metres as a PNG that `read_depth` reads, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_atomic(path, cv2.imencode('.png', store_depth(depth_m, encoding))[1].tobytes())
 
 
 def register_depth(depth_m: Float32, source: DepthCamera, target: Intrinsics) -> Float32:

@@ -34,6 +34,7 @@ LAYOUTS = (
 
 _RAW_CAMERAS = ('image_00', 'image_01', 'image_02', 'image_03')
 _Calibrate = Callable[[int, int], CalibratedCamera]
+_Rig = dict[str, _Calibrate]
 
 
 def open_kitti(folder: Path | str, cameras: Sequence[str] | None = None) -> RecordedDataset:
@@ -110,7 +111,7 @@ def _find_layout(folder: Path) -> Callable[[Path], list[Record]] | None:
 
 
 def _raw_drive(drive: Path) -> list[Record]:
-    rig = _read_rig(drive, with_lidar=True)
+    rig = _read_rig(drive.parent)
     clouds = drive / 'velodyne_points'
     lidar_stamps = _read_stamps(clouds)
     records = []
@@ -167,7 +168,7 @@ def _completion_tree(folder: Path) -> list[Record]:
 def _completion_drive(drive: Path, prefix: str = '') -> list[Record]:
     """Frames with their projected sweep as input: the benchmark's, so no cloud beside it."""
     raw = _find_raw_drive(drive)
-    rig = _read_rig(raw, with_lidar=False)
+    rig = _read_rig(raw.parent, needs_lidar=False)
     records = []
     for camera in ('image_02', 'image_03'):
         stamps = _read_stamps(raw / camera)
@@ -191,19 +192,28 @@ def _completion_drive(drive: Path, prefix: str = '') -> list[Record]:
 
 
 def _completion_selection(folder: Path) -> list[Record]:
-    """`<drive>_image_<frame>_<camera>.png`, or plain numbers in the anonymous test set."""
+    """`<drive>_image_<frame>_<camera>.png`, or plain numbers in the anonymous test set.
+
+    The archive has no extrinsic; it is that of the raw drive's day, where that is beside it.
+    """
+    days: dict[str, _Rig] = {}
     records = []
     for index, (stem, image) in enumerate(_images(folder / 'image').items()):
         drive, _, place = stem.partition('_image_')
         frame, _, camera = place.partition('_')
         sparse = stem.replace('_image_', '_velodyne_raw_', 1)
         truth = stem.replace('_image_', '_groundtruth_depth_', 1)
+        if place and drive[:10] not in days:
+            days[drive[:10]] = _find_rig(folder, drive[:10])
+        rig = days.get(drive[:10], {}).get(camera)
         records.append(
             Record(
                 frame_id=f'{drive}_{frame}' if place else stem,
                 camera_name=camera or 'image',
                 image=image,
-                calibrate=partial(_calibrate_selection, folder / 'intrinsics' / f'{stem}.txt'),
+                calibrate=partial(
+                    _calibrate_selection, folder / 'intrinsics' / f'{stem}.txt', rig
+                ),
                 stamp_ns=stamp_from(FRAME_PERIOD_S * index),
                 sparse=_depth(folder / 'velodyne_raw' / f'{sparse}.png'),
                 truth=_depth(folder / 'groundtruth_depth' / f'{truth}.png'),
@@ -212,12 +222,13 @@ def _completion_selection(folder: Path) -> list[Record]:
     return records
 
 
-def _read_rig(drive: Path, *, with_lidar: bool) -> dict[str, _Calibrate]:
-    """How to calibrate each camera of a raw drive, from the files of its day."""
-    numbers = read_calibration(drive.parent / 'calib_cam_to_cam.txt')
-    velodyne = read_calibration(drive.parent / 'calib_velo_to_cam.txt') if with_lidar else None
-    rig: dict[str, _Calibrate] = {}
-    with blame(f'{drive.parent}/calib_*.txt'):
+def _read_rig(day: Path, *, needs_lidar: bool = True) -> _Rig:
+    """How to calibrate each camera, from the files of a day; without LiDAR no extrinsic."""
+    numbers = read_calibration(day / 'calib_cam_to_cam.txt')
+    path = day / 'calib_velo_to_cam.txt'
+    velodyne = read_calibration(path) if needs_lidar or path.is_file() else None
+    rig: _Rig = {}
+    with blame(f'{day}/calib_*.txt'):
         for camera in _RAW_CAMERAS:
             P = numbers[f'P_rect_{camera[-2:]}'].reshape(3, 4)
             extrinsic = None
@@ -227,6 +238,15 @@ def _read_rig(drive: Path, *, with_lidar: bool) -> dict[str, _Calibrate]:
                 extrinsic = compose_extrinsic(P, R_rect_00, T_camera0_lidar)
             rig[camera] = partial(_calibrate, P, extrinsic)
     return rig
+
+
+def _find_rig(folder: Path, day: str) -> _Rig:
+    """The rig of a day whose raw drives lie beside the folder or the one above; else empty."""
+    for root in (folder.parent, folder.parent.parent):
+        for place in (root / day, root / 'raw' / day):
+            if (place / 'calib_cam_to_cam.txt').is_file():
+                return _read_rig(place, needs_lidar=False)
+    return {}
 
 
 def _calibrate(
@@ -245,10 +265,14 @@ def _calibrate_object(path: Path, digit: str, width: int, height: int) -> Calibr
         return _calibrate(P, extrinsic, width, height)
 
 
-def _calibrate_selection(path: Path, width: int, height: int) -> CalibratedCamera:
+def _calibrate_selection(
+    path: Path, rig: _Calibrate | None, width: int, height: int
+) -> CalibratedCamera:
+    """The cropped camera of a file; the crop leaves the extrinsic of the whole one as it is."""
     with blame(str(path)):
         K = np.array(path.read_text(encoding='utf-8').split(), dtype=np.float64).reshape(3, 3)
-        return _calibrate(K, None, width, height)
+        extrinsic = None if rig is None else rig(width, height).T_camera_lidar
+        return _calibrate(K, extrinsic, width, height)
 
 
 def _find_raw_drive(drive: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from depth_ros.datasets import kitti
+from depth_ros.datasets import kitti, nyu
 from depth_ros.datasets.base import Dataset
 from depth_ros.datasets.calib import calib_path
 from depth_ros.datasets.estimated import CameraEstimator
@@ -26,7 +26,7 @@ def open_dataset(
     cameras: Sequence[str] | None = None,
     estimator: CameraEstimator | None = None,
 ) -> Dataset:
-    """Open a folder with a `calib.json`, a KITTI tree, images alone, or the simulator.
+    """Open a folder with a `calib.json`, a KITTI tree, NYUv2, images alone, or the simulator.
 
     Args:
         source: the folder, or its `calib.json`; or `simulator:<scene>`, with settings of
@@ -49,9 +49,13 @@ def open_dataset(
         return open_folder(source, cameras, estimator)
     if kitti.is_kitti(source):
         return kitti.open_kitti(source, cameras)
+    if nyu.is_nyu(source):
+        return nyu.open_nyu(source, cameras)
     if photos(source):
         return open_photos(source, estimator, cameras)
-    looked_for = '\n  '.join(('calib.json (docs/datasets.md)', *kitti.LAYOUTS, 'images'))
+    looked_for = '\n  '.join(
+        ('calib.json (docs/datasets.md)', *kitti.LAYOUTS, nyu.LAYOUT, 'images')
+    )
     raise DatasetError(f'{source}: no dataset here. Looked for:\n  {looked_for}')
 
 

@@ -146,8 +146,9 @@ def load(record: Record) -> Sample:
     except GeometryError as error:
         raise DatasetError(f'{record.image}: {error}') from error
     points, T_camera_lidar = None, None
-    if record.cloud is not None:
+    if record.cloud is not None or record.sparse is not None:
         T_camera_lidar = calibrated.T_camera_lidar
+    if record.cloud is not None:
         if T_camera_lidar is None:
             raise DatasetError(
                 f'{record.cloud.path}: camera {record.camera_name!r} has no transform from the '

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from depth_ros.datasets.raycast import Surface, cast, tile_order
 from depth_ros.datasets.shading import surface_normals
-from depth_ros.frame import Float32, Float64
+from depth_ros.frame import Bool, Float32, Float64
 from depth_ros.pipeline.config import option
+
+Floats = npt.NDArray[np.floating]
+
+HDL64_ELEVATIONS_DEG: tuple[float, ...] = tuple(
+    np.concatenate((np.linspace(-24.33, -8.83, 32), np.linspace(-8.33, 2.0, 32))).tolist()
+)
+"""Rings of a Velodyne HDL-64E from the lowest up: a block at 1/2, above it one at 1/3 degree."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,12 @@ class LidarConfig:
     range_sigma_m: float = option(0.02, 'Noise of the range [m].', minimum=0.0, maximum=10.0)
     drop_out: float = option(
         0.03, 'Share of the returns that is lost even at best.', minimum=0.0, maximum=1.0
+    )
+    grazing: float = option(
+        0.03,
+        'Cosine of the angle of incidence at which 63 % of the shots come back.',
+        minimum=1e-6,
+        maximum=1.0,
     )
     max_range_m: float = option(100.0, 'No return from farther away [m].', minimum=1.0)
 
@@ -60,8 +75,39 @@ class LidarConfig:
             first, second = 61.0 * turn, -23.0 * math.sqrt(2) * turn
             around = math.radians(self.fov_h_deg / 4) * (np.cos(first) + np.cos(second))
             up = math.radians(self.fov_v_deg / 4) * (np.sin(first) + np.sin(second))
-        flat = np.cos(up)
-        return np.stack((flat * np.cos(around), flat * np.sin(around), np.sin(up)), axis=1)
+        return unit_vectors(up, around)
+
+
+def unit_vectors(up_rad: Floats, around_rad: Floats) -> npt.NDArray[Any]:
+    """Unit vectors (..., 3) of elevations and azimuths (...), which are broadcast."""
+    flat = np.cos(up_rad)
+    x, y = flat * np.cos(around_rad), flat * np.sin(around_rad)
+    return np.stack((x, y, np.broadcast_to(np.sin(up_rad), x.shape)), axis=-1)
+
+
+def echoes(
+    t_m: Floats,
+    cosine: Floats,
+    config: LidarConfig,
+    rng: np.random.Generator,
+    reach: npt.ArrayLike = 1.0,
+) -> tuple[Bool, Floats]:
+    """Which shots come back, and the ranges in metres that are measured, both (N,).
+
+    A return survives with the probability (1 - drop_out) * (1 - (range / max_range)^3) *
+    (1 - exp(-cos(incidence) / grazing)): weak far away and at grazing incidence.
+
+    Args:
+        t_m: (N,) true range, inf where nothing is hit.
+        cosine: (N,) cosine of the angle of incidence, 0 to 1.
+        config: the LiDAR.
+        rng: decides what is lost, and the noise.
+        reach: factor (N,) on the maximum range, for surfaces darker than those it is stated for.
+    """
+    share = np.minimum(t_m / (config.max_range_m * np.asarray(reach)), 1.0)
+    survives = (1 - config.drop_out) * (1 - share**3) * (1 - np.exp(-cosine / config.grazing))
+    kept = np.isfinite(t_m) & (rng.random(len(t_m)) < survives)
+    return kept, t_m + config.range_sigma_m * rng.standard_normal(len(t_m))
 
 
 def sweep(
@@ -71,21 +117,14 @@ def sweep(
     index: int,
     rng: np.random.Generator,
 ) -> Float32:
-    """Returns (N, 3) in metres in the LiDAR frame of one sweep taken in an instant.
-
-    A return survives with the probability (1 - drop_out) * (1 - (range / max_range)^3) *
-    (1 - exp(-cos(incidence) / 0.03)): weak far away and at grazing incidence.
-    """
+    """Returns (N, 3) in metres in the LiDAR frame of one sweep taken in an instant."""
     beams = config.directions(index)
     origin = T_world_lidar[:3, 3]
     directions = beams @ T_world_lidar[:3, :3].T
     hits = cast(surfaces, origin, directions, limit=config.max_range_m)
     normal = surface_normals(surfaces, _points(origin, directions, hits.t), hits)
     cosine = np.abs(np.einsum('ij,ij->i', normal, directions))
-    share = np.minimum(hits.t / config.max_range_m, 1.0)
-    survives = (1 - config.drop_out) * (1 - share**3) * (1 - np.exp(-cosine / 0.03))
-    kept = np.isfinite(hits.t) & (rng.random(len(beams)) < survives)
-    range_m = hits.t + config.range_sigma_m * rng.standard_normal(len(beams))
+    kept, range_m = echoes(hits.t, cosine, config, rng)
     return (beams[kept] * range_m[kept, None]).astype(np.float32)
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from depth_ros.datasets.images import DepthCamera, read_image, register_depth
+from depth_ros.datasets.images import (
+    DepthCamera,
+    DepthEncoding,
+    read_depth,
+    read_image,
+    register_depth,
+    store_depth,
+    write_depth,
+)
 from depth_ros.geometry.camera import Intrinsics
 
 
@@ -46,3 +54,21 @@ def test_exif_orientation_does_not_turn_the_image(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(jpeg[:2] + segment + jpeg[2:])
     assert cv2.imread(str(tmp_path / 'a.jpg')).shape == (8, 4, 3)  # the flag is there
     assert read_image(tmp_path / 'a.jpg').shape == (4, 8, 3)
+
+
+def test_depth_in_units_of_a_file_by_hand():
+    depth_m = np.array([[1.0, 2.004, np.nan, np.inf], [0.0, 300.0, 0.001, -1.0]], np.float32)
+    stored = store_depth(depth_m, DepthEncoding(1 / 256))
+    assert stored.dtype == np.uint16
+    # 2.004 * 256 = 513.02; 300 m and 1 mm are beyond what 16 bits and 1/256 m can say.
+    np.testing.assert_array_equal(stored, [[256, 513, 0, 0], [0, 65535, 1, 0]])
+
+
+def test_written_depth_is_read_back_to_half_a_unit(tmp_path):
+    encoding = DepthEncoding(1 / 256)
+    depth_m = np.random.default_rng(0).uniform(0.5, 90, (24, 32)).astype(np.float32)
+    depth_m[::3] = np.nan
+    write_depth(tmp_path / 'new' / 'depth.png', depth_m, encoding)
+    read_m = read_depth(tmp_path / 'new' / 'depth.png', encoding)
+    np.testing.assert_allclose(read_m, np.nan_to_num(depth_m), rtol=0, atol=0.5 / 256 + 1e-5)
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['depth.png']

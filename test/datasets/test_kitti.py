@@ -174,6 +174,15 @@ def test_depth_completion_drive(tmp_path, raw):
     assert frame.camera.intrinsics.fx == 10
 
 
+def test_depth_completion_knows_where_its_lidar_was_if_the_raw_calibration_does(tmp_path):
+    drive = write_completion(tmp_path)
+    raw = open_kitti(tmp_path / DAY / DRIVE).sample(1).frame
+    frame = open_kitti(drive).sample(1).frame
+    np.testing.assert_array_equal(frame.T_camera_lidar, raw.T_camera_lidar)
+    (tmp_path / DAY / 'calib_velo_to_cam.txt').unlink()
+    assert open_kitti(drive).sample(1).frame.T_camera_lidar is None
+
+
 def test_depth_completion_tree_tells_its_drives_apart(tmp_path):
     write_completion(tmp_path, 'val')
     for folder in (tmp_path, tmp_path / 'val'):
@@ -202,6 +211,18 @@ def test_val_selection_cropped_and_the_anonymous_test_set(tmp_path):
     assert sample.frame.camera.intrinsics == Intrinsics(8, 4, 10, 10, 3, 1)
     assert (sample.frame.sparse_m == 5.0).all()
     assert (sample.depth_gt_m == 5.5).all()
+
+    assert sample.frame.T_camera_lidar is None
+
+    # With the raw drives beside it, or beside the folder above, the crop has their extrinsic.
+    drive = write_raw_drive(tmp_path)
+    expected = open_kitti(drive, ['image_03']).sample(0).frame.T_camera_lidar
+    np.testing.assert_array_equal(open_kitti(selection).sample(0).frame.T_camera_lidar, expected)
+    (tmp_path / 'raw').mkdir()
+    (tmp_path / DAY).rename(tmp_path / 'raw' / DAY)
+    (tmp_path / 'depth_selection').mkdir()
+    moved = selection.rename(tmp_path / 'depth_selection' / selection.name)
+    np.testing.assert_array_equal(open_kitti(moved).sample(0).frame.T_camera_lidar, expected)
 
     write_image(anonymous / 'image' / '0000000000.png')
     write_text(anonymous / 'intrinsics' / '0000000000.txt', intrinsics)
