@@ -5,13 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from depth_ros.cli.progress import ProgressBar
 from depth_ros.cli.source import add_source_arguments, open_source, parse_config
+from depth_ros.datasets.base import Dataset
+from depth_ros.errors import ConfigError
+from depth_ros.evaluation.ablation import BASELINE, ablate, rows, thinnings
 from depth_ros.evaluation.evaluate import Evaluation, evaluate
+from depth_ros.evaluation.protocols import PROTOCOLS
 from depth_ros.evaluation.report import table, to_json, write_json
+from depth_ros.evaluation.submission import write_kitti_results
+from depth_ros.evaluation.thinning import Thinning
 from depth_ros.methods.registry import METHODS
+from depth_ros.pipeline.config import PipelineConfig
 
 # What each field prints; one table would be wider than a terminal.
 _COMPLETION = (
@@ -22,12 +30,24 @@ _MONOCULAR = (
     ('images', 'rel', 'sq_rel_m', 'rmse_mm', 'rmse_log', 'silog', 'log10'),
     ('delta1', 'delta2', 'delta3', 'boundary_f1', 'density'),
 )
-_ALWAYS = (('coverage_1sigma', 'coverage_2sigma', 'ause', 'nll'), ('ms',))
-_TABLES = {
+_SIGMA = ('coverage_1sigma', 'coverage_2sigma', 'ause', 'nll')
+_ALWAYS = (_SIGMA, ('ms',))
+_TABLES: dict[str, tuple[tuple[str, ...], ...]] = {
     'completion': (*_COMPLETION, *_ALWAYS),
     'monocular': (*_MONOCULAR, *_ALWAYS),
     'all': (*_COMPLETION, *_MONOCULAR, *_ALWAYS),
 }
+_ABLATION = (
+    ('images', 'rmse_filled_mm', 'mae_filled_mm', 'rmse_ratio', 'mae_ratio', 'total_ms'),
+    (
+        'density',
+        'ause',
+        'raw_coverage_1sigma',
+        'raw_coverage_2sigma',
+        'coverage_1sigma',
+        'coverage_2sigma',
+    ),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +58,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='append',
         choices=('auto', *METHODS),
         help='method to judge; give it several times to compare (default: auto)',
+    )
+    parser.add_argument(
+        '--protocol',
+        choices=tuple(PROTOCOLS),
+        help='judge as a benchmark does, with its crop, input and metrics; no return is held out '
+        'and sigma is not calibrated (docs/evaluation.md)',
+    )
+    parser.add_argument(
+        '--lines',
+        type=int,
+        metavar='N',
+        help='take every k-th scan line of a spinning LiDAR, such that N are left of a full turn',
+    )
+    parser.add_argument(
+        '--ablation',
+        action='store_true',
+        help='one table over 64, 32, 16, 8 lines and 500, 100 points, as far as the LiDAR has '
+        f'them, with the ratio to {BASELINE}, and sigma before and after its calibration',
+    )
+    parser.add_argument(
+        '--results',
+        type=Path,
+        metavar='DIR',
+        help="only write the PNGs that KITTI's server takes, into a folder for each method; with "
+        '--protocol kitti-dc',
     )
     parser.add_argument(
         '--held-out',
@@ -57,41 +102,116 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--metrics',
         choices=tuple(_TABLES),
         help='which tables to print; by default what suits the methods: completion for those '
-        'that need LiDAR, monocular for the others',
+        'that need LiDAR, monocular for the others; a protocol has its own',
     )
     parser.add_argument(
         '--json',
         metavar='FILE',
-        help='also write all scores as one JSON object, or a list of them with several methods',
+        help='also write all scores as one JSON object, or a list of them with several methods '
+        'or rows',
     )
 
 
 def main(args: argparse.Namespace) -> int:
     """Judge, print, write; the exit code is 0."""
+    _refuse_contradictions(args)
     dataset = open_source(args)
-    methods = args.method or ['auto']
-    configs = [parse_config(args.settings, method) for method in methods]
+    configs = {method: parse_config(args.settings, method) for method in _methods(args)}
+    if args.results:
+        return _write_results(args, dataset, configs)
+    content = (
+        _ablation(args, dataset, configs) if args.ablation else _scores(args, dataset, configs)
+    )
+    if args.json:
+        write_json(args.json, content)
+        print(f'\nwrote {args.json}', file=sys.stderr)
+    return 0
+
+
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    if args.results and args.protocol != 'kitti-dc':
+        raise ConfigError('--results are those of a benchmark: give --protocol kitti-dc, too.')
+    thinned = (args.lines, args.points) != (None, None)
+    if args.results and (args.ablation or thinned or args.json):
+        raise ConfigError('--results scores nothing and takes all LiDAR; give it without others.')
+    if args.ablation and thinned:
+        raise ConfigError('--ablation goes through its own --lines and --points; leave them out.')
+
+
+def _methods(args: argparse.Namespace) -> list[str]:
+    methods = list(args.method or ['auto'])
+    if args.ablation and BASELINE not in methods:
+        methods.append(BASELINE)
+    return methods
+
+
+def _scores(args: argparse.Namespace, dataset: Dataset, configs: dict[str, PipelineConfig]) -> Any:
+    """Judge and print; the JSON of it."""
+    thinned = (args.lines, args.points) != (None, None)
+    thinning = Thinning(args.lines, args.points) if thinned else None
+    protocol = PROTOCOLS[args.protocol] if args.protocol else None
     evaluations = []
-    for method, config in zip(methods, configs, strict=True):
+    for method, config in configs.items():
         with ProgressBar(f'eval {method}') as progress:
             evaluation = evaluate(
                 dataset,
                 config,
                 held_out_share=args.held_out,
                 seed=args.seed,
-                points=args.points,
+                thinning=thinning,
+                protocol=protocol,
                 progress=progress,
             )
         evaluations.append(evaluation)
-    rows = [_row(evaluation) for evaluation in evaluations]
-    print(f'{dataset.name}, judged by {evaluations[0].truth}')
-    for keys in _TABLES[args.metrics or _field(evaluations)]:
-        print()
-        print(table([{key: row[key] for key in ('method', *keys)} for row in rows]))
-    if args.json:
-        write_json(args.json, rows[0] if len(rows) == 1 else rows)
-        print(f'\nwrote {args.json}', file=sys.stderr)
+    found = [_row(evaluation) for evaluation in evaluations]
+    how = f', protocol {args.protocol}' if protocol else ''
+    print(f'{dataset.name}, judged by {evaluations[0].truth}{how}')
+    tables = _TABLES[args.metrics or _field(evaluations)]
+    if protocol and not args.metrics:
+        tables = (('images', *protocol.columns), ('density', *_SIGMA), ('ms',))
+    in_metres = [row | {'rmse_m': row['rmse_mm'] / 1e3} for row in found]
+    _print_tables(in_metres, ('method',), tables)
+    return found[0] if len(found) == 1 else found
+
+
+def _ablation(
+    args: argparse.Namespace, dataset: Dataset, configs: dict[str, PipelineConfig]
+) -> Any:
+    """Judge every method with less and less LiDAR and print; the JSON of it."""
+    protocol = PROTOCOLS[args.protocol] if args.protocol else None
+    steps = thinnings(dataset.sample(0))
+    with ProgressBar('eval --ablation') as progress:
+        trials = ablate(
+            dataset,
+            list(configs.values()),
+            steps,
+            seed=args.seed,
+            protocol=protocol,
+            progress=progress,
+        )
+    found = rows(trials)
+    how = f', protocol {args.protocol}' if protocol else ''
+    print(f'{dataset.name}, judged by {trials[0].raw.truth}{how}')
+    _print_tables(found, ('LiDAR', 'method'), _ABLATION)
+    return found
+
+
+def _write_results(
+    args: argparse.Namespace, dataset: Dataset, configs: dict[str, PipelineConfig]
+) -> int:
+    for method, config in configs.items():
+        with ProgressBar(f'eval {method}') as progress:
+            write_kitti_results(dataset, config, args.results / method, progress)
+        print(f'wrote {len(dataset)} images to {args.results / method}', file=sys.stderr)
     return 0
+
+
+def _print_tables(
+    found: Sequence[dict[str, Any]], head: Sequence[str], tables: Sequence[Sequence[str]]
+) -> None:
+    for keys in tables:
+        print()
+        print(table([{key: row[key] for key in (*head, *keys)} for row in found]))
 
 
 def _field(evaluations: Sequence[Evaluation]) -> str:

@@ -18,8 +18,9 @@ from depth_ros.cli.source import add_source_arguments, open_source, parse_config
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.estimated import EstimatedCamera
 from depth_ros.errors import DepthRosError, PipelineError
-from depth_ros.evaluation.evaluate import one_per_camera, sampled_frame
+from depth_ros.evaluation.evaluate import one_per_camera
 from depth_ros.evaluation.report import json_text, table, write_json
+from depth_ros.evaluation.thinning import sampled_frame
 from depth_ros.frame import Float32
 from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS

@@ -20,8 +20,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'source',
         metavar='SRC',
-        help='folder with a calib.json, KITTI tree, folder of images, simulator:street or '
-        'simulator:indoor',
+        help='folder with a calib.json, KITTI tree, NYUv2, folder of images, simulator:street '
+        'or simulator:indoor',
     )
     parser.add_argument(
         '--cameras', type=_names, metavar='A,B', help='cameras to take; all by default'
@@ -33,7 +33,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         '--points',
         type=_positive,
         metavar='N',
-        help='take N random pixels of the ground truth as LiDAR, for data that has none',
+        help='take N random returns of those in the image, or N random pixels of the ground '
+        'truth where there is no LiDAR',
     )
     parser.add_argument(
         '--set',
@@ -61,7 +62,19 @@ def parse_config(settings: Sequence[str], method: str) -> PipelineConfig:
     Raises:
         ConfigError: no `=`, or what `replaced` refuses.
     """
-    changes: dict[str, Any] = {'method': method}
+    changes = {'method': method, **parse_settings(settings)}
+    defaults = MONOCULAR if changes['method'] == MONOCULAR.method else PipelineConfig()
+    config: PipelineConfig = replaced(defaults, changes)
+    return config
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """The values of `NAME=VALUE` settings by name; what is no JSON is a string.
+
+    Raises:
+        ConfigError: no `=`.
+    """
+    changes: dict[str, Any] = {}
     for setting in settings:
         name, equals, value = setting.partition('=')
         if not equals:
@@ -70,9 +83,7 @@ def parse_config(settings: Sequence[str], method: str) -> PipelineConfig:
             changes[name] = json.loads(value)
         except json.JSONDecodeError:
             changes[name] = value
-    defaults = MONOCULAR if changes['method'] == MONOCULAR.method else PipelineConfig()
-    config: PipelineConfig = replaced(defaults, changes)
-    return config
+    return changes
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,11 +10,13 @@ import numpy as np
 
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.errors import DepthRosError, EvaluationError
-from depth_ros.evaluation.metrics import Scores, mean_scores, score_image
-from depth_ros.frame import Float32, Frame
+from depth_ros.evaluation.metrics import Scores, judged_scores, mean_scores, score_image
+from depth_ros.evaluation.protocols import SETTINGS, Protocol
+from depth_ros.evaluation.thinning import Thinning, image_seed
+from depth_ros.frame import Float32
 from depth_ros.geometry.resize import resize_sparse
 from depth_ros.pipeline.calibration import hold_out
-from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.config import PipelineConfig, replaced
 from depth_ros.pipeline.fusion import FusionPipeline, StageTimer
 
 GROUND_TRUTH = 'depth_gt'
@@ -71,7 +72,8 @@ def evaluate(
     *,
     held_out_share: float = 0.10,
     seed: int = 0,
-    points: int | None = None,
+    thinning: Thinning | None = None,
+    protocol: Protocol | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Score a method on every image of a dataset.
@@ -85,30 +87,52 @@ def evaluate(
         config: settings of the pipeline, the method among them.
         held_out_share: share of the returns that is taken away where there is no ground truth.
         seed: of every random choice; the choice for an image does not depend on the others.
-        points: for data with truth but no LiDAR: so many random truth pixels are what the
-            method gets. They stay in the truth, as the benchmarks of the field do it.
+        thinning: what the method gets of the LiDAR; truth that it gets as points stays in the
+            truth, as the benchmarks of the field do it.
+        protocol: of a benchmark, whose crop, thinning, settings and filling are then taken.
         progress: `progress(done, of)` is called after each image.
 
     Raises:
         EvaluationError: an image cannot be scored, with its name and why, such as depth that is
             relative; or there is none.
     """
+    if protocol is not None:
+        config = replaced(config, SETTINGS)
+        thinning = protocol.thinning if thinning is None else thinning
     images = []
     with one_per_camera(dataset, config) as pipelines:
         for index in range(len(dataset)):
             sample = dataset.sample(index)
             pipeline = pipelines[sample.camera_name]
-            try:
-                frame = sample.frame if points is None else sampled_frame(sample, points, seed)
-                images.append(_score(pipeline, replace(sample, frame=frame), held_out_share, seed))
-            except DepthRosError as error:
-                raise EvaluationError(f'{dataset.name}, {sample.name}: {error}') from error
+            with blame_sample(dataset, sample):
+                sample = seen_by_method(sample, seed, thinning, protocol)
+                images.append(_score(pipeline, sample, held_out_share, seed, protocol))
             if progress is not None:
                 progress(index + 1, len(dataset))
     scores = mean_scores([image.scores for image in images])
     method = next(iter(pipelines.values())).method
     ms = _median_ms(images)
     return Evaluation(method.name, method.needs_lidar, scores, ms, tuple(images))
+
+
+def seen_by_method(
+    sample: Sample, seed: int, thinning: Thinning | None, protocol: Protocol | None
+) -> Sample:
+    """A sample as a protocol crops it, with what is left of its LiDAR; errors are of those."""
+    if protocol is not None:
+        sample = protocol.view(sample)
+    if thinning is not None:
+        sample = replace(sample, frame=thinning.frame(sample, seed))
+    return sample
+
+
+@contextlib.contextmanager
+def blame_sample(dataset: Dataset, sample: Sample) -> Iterator[None]:
+    """Turn what goes wrong with a sample into an EvaluationError that names it."""
+    try:
+        yield
+    except DepthRosError as error:
+        raise EvaluationError(f'{dataset.name}, {sample.name}: {error}') from error
 
 
 @contextlib.contextmanager
@@ -123,29 +147,6 @@ def one_per_camera(
         }
 
 
-def sampled_frame(sample: Sample, points: int, seed: int = 0) -> Frame:
-    """A frame whose sparse depth is random pixels of the sample's ground truth.
-
-    Args:
-        sample: with `depth_gt_m`.
-        points: number of pixels, or all if there are fewer.
-        seed: of the choice.
-
-    Raises:
-        EvaluationError: the sample has no ground truth, or `points` is not positive.
-    """
-    if sample.depth_gt_m is None:
-        raise EvaluationError('there is no ground truth to take points from; leave points out.')
-    if points < 1:
-        raise EvaluationError(f'points must be at least 1, got {points}.')
-    known = np.flatnonzero(np.isfinite(sample.depth_gt_m) & (sample.depth_gt_m > 0))
-    rng = np.random.default_rng(_image_seed(sample, seed))
-    chosen = rng.choice(known, min(points, known.size), replace=False)
-    sparse_m = np.zeros_like(sample.depth_gt_m)
-    sparse_m.flat[chosen] = sample.depth_gt_m.flat[chosen]
-    return replace(sample.frame, points=None, sparse_m=sparse_m, lidar_stamp_ns=None)
-
-
 def truth_in_view(depth_gt_m: Float32, height: int, width: int) -> Float32:
     """Ground truth at the size of the estimate (H, W); pixels are moved, never interpolated."""
     if depth_gt_m.shape == (height, width):
@@ -153,7 +154,11 @@ def truth_in_view(depth_gt_m: Float32, height: int, width: int) -> Float32:
     return resize_sparse(depth_gt_m, width, height)
 
 
-def _score(pipeline: FusionPipeline, sample: Sample, share: float, seed: int) -> ImageResult:
+def _score(
+    pipeline: FusionPipeline, sample: Sample, share: float, seed: int, protocol: Protocol | None
+) -> ImageResult:
+    if sample.depth_gt_m is None and protocol is not None:
+        raise EvaluationError('there is no ground truth, without which no benchmark judges.')
     if sample.depth_gt_m is None and not 0.0 < share <= 0.5:
         raise EvaluationError(f'without ground truth held out must be in (0, 0.5], got {share}.')
     pipeline.prepare(sample.frame)
@@ -165,7 +170,7 @@ def _score(pipeline: FusionPipeline, sample: Sample, share: float, seed: int) ->
         kind = HELD_OUT_LIDAR
         if not view.sparse_m.any():
             raise EvaluationError('there is neither ground truth nor LiDAR to judge by.')
-        seen_m, truth_m = hold_out(view.sparse_m, share, _image_seed(sample, seed))
+        seen_m, truth_m = hold_out(view.sparse_m, share, image_seed(sample, seed))
         view = replace(view, sparse_m=seen_m)
     result = pipeline.complete(view)
     estimate = result.estimate
@@ -176,13 +181,10 @@ def _score(pipeline: FusionPipeline, sample: Sample, share: float, seed: int) ->
             'list`).'
         )
     scores = score_image(estimate.depth_m, estimate.sigma_m, truth_m)
+    if protocol is not None:
+        scores = judged_scores(scores, protocol.judged(estimate.depth_m), truth_m)
     timings_ms = {**watch.timings_ms, **result.timings_ms}
     return ImageResult(sample.name, sample.camera_name, kind, scores, timings_ms)
-
-
-def _image_seed(sample: Sample, seed: int) -> tuple[int, int]:
-    """Of the name and not the stamp: the calibrator's own choice must be another one."""
-    return seed, zlib.crc32(sample.name.encode())
 
 
 def _median_ms(images: Sequence[ImageResult]) -> dict[str, float]:

@@ -130,6 +130,24 @@ def score_image(pred_m: Depth, sigma_m: Depth, truth_m: Depth) -> Scores:
     )
 
 
+def judged_scores(scores: Scores, judged_m: Depth, truth_m: Depth) -> Scores:
+    """Scores whose accuracy is that of the depth a benchmark judges in place of the estimate.
+
+    What concerns sigma, and the density, stay those of the estimate.
+
+    Args:
+        scores: of the estimate.
+        judged_m: (H, W) estimate as it is judged: stored, filled.
+        truth_m: (H, W) truth.
+
+    Raises:
+        EvaluationError: as `score_image`.
+    """
+    judged = score_image(judged_m, np.full_like(judged_m, np.nan), truth_m)
+    of_estimate = ('coverage_1sigma', 'coverage_2sigma', 'ause', 'nll', 'density')
+    return dataclasses.replace(judged, **{name: getattr(scores, name) for name in of_estimate})
+
+
 def mean_scores(scores: Sequence[Scores]) -> Scores:
     """Mean of every score over images; NaN in one image is NaN in the mean.
 

@@ -57,6 +57,11 @@ _COLUMNS = {
     'density': _Column('density'),
     'rmse_filled_mm': _Column('RMSE filled', Unit.MILLIMETRES, 0),
     'mae_filled_mm': _Column('MAE filled', Unit.MILLIMETRES, 0),
+    'rmse_m': _Column('RMSE', Unit.METRES, 4),
+    'rmse_ratio': _Column('RMSE ratio'),
+    'mae_ratio': _Column('MAE ratio'),
+    'raw_coverage_1sigma': _Column('raw 1s'),
+    'raw_coverage_2sigma': _Column('raw 2s'),
 }
 
 # What the end of any other key says of its column.

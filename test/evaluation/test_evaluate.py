@@ -14,10 +14,10 @@ from depth_ros.evaluation.evaluate import (
     GROUND_TRUTH,
     HELD_OUT_LIDAR,
     evaluate,
-    sampled_frame,
     truth_in_view,
 )
 from depth_ros.evaluation.gallery import pictures, sheet
+from depth_ros.evaluation.thinning import Thinning
 from depth_ros.frame import DepthEstimate, DepthKind, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.methods.ip_basic import IpBasic
@@ -254,14 +254,6 @@ def test_a_dataset_without_images_is_refused():
         evaluate(Walls(0), PipelineConfig())
 
 
-def test_infinite_truth_is_no_point_to_take():
-    truth_m = np.full((INTRINSICS.height, INTRINSICS.width), np.inf, np.float32)
-    truth_m[:, :10] = 4.0
-    sparse_m = sampled_frame(Walls(depth_gt_m=truth_m).sample(0), 10**6).sparse_m
-    assert np.count_nonzero(sparse_m) == 10 * INTRINSICS.height
-    assert np.isfinite(sparse_m).all()
-
-
 def test_the_same_seed_gives_the_same_scores():
     def scores(seed):
         return evaluate(Walls(depth_gt_m=None), PipelineConfig(), seed=seed).scores.mae_mm
@@ -278,16 +270,9 @@ def test_progress_is_told_image_by_image():
 
 def test_points_of_the_truth_stand_in_for_a_lidar():
     truth_m = np.full((INTRINSICS.height, INTRINSICS.width), 4.0, np.float32)
-    walls = Walls(depth_gt_m=truth_m)
-    evaluation = evaluate(walls, PipelineConfig(), points=400)
+    walls = Walls(depth_gt_m=truth_m, frame=blind(Walls().sample(0)))
+    evaluation = evaluate(walls, PipelineConfig(), thinning=Thinning(points=400))
     assert evaluation.scores.mae_mm == pytest.approx(0, abs=5)
-    sparse_m = sampled_frame(walls.sample(0), 400).sparse_m
-    assert np.count_nonzero(sparse_m) == 400
-    assert set(np.unique(sparse_m)) == {0.0, 4.0}
-    assert np.array_equal(sparse_m, sampled_frame(walls.sample(0), 400).sparse_m)
-    assert not np.array_equal(sparse_m, sampled_frame(walls.sample(0), 400, seed=1).sparse_m)
-    with pytest.raises(EvaluationError):
-        sampled_frame(Walls(depth_gt_m=None).sample(0), 10)
 
 
 def test_truth_follows_the_size_of_the_output():

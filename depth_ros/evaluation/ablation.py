@@ -1,0 +1,131 @@
+"""How a method copes with less LiDAR, next to others and as a ratio to the published baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from depth_ros.datasets.base import Dataset, Sample
+from depth_ros.datasets.scan_lines import KITTI_HDL64E, beam_count, find_beams, thin_depth
+from depth_ros.errors import DatasetError
+from depth_ros.evaluation.evaluate import Evaluation, evaluate
+from depth_ros.evaluation.metrics import Scores
+from depth_ros.evaluation.protocols import Protocol
+from depth_ros.evaluation.thinning import Thinning
+from depth_ros.methods.ip_basic import IpBasic
+from depth_ros.pipeline.config import PipelineConfig, replaced
+
+BASELINE = IpBasic.name
+LINES = (64, 32, 16, 8)
+POINTS = (500, 100)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method on a dataset with less LiDAR.
+
+    Attributes:
+        thinning: what was left of it.
+        raw: all of that given to the method, sigma as the method states it.
+        calibrated: a few returns held out and sigma calibrated online by them; None under a
+            protocol, which gives all returns to the method.
+    """
+
+    thinning: Thinning
+    raw: Evaluation
+    calibrated: Evaluation | None
+
+
+def thinnings(sample: Sample) -> tuple[Thinning, ...]:
+    """The rows of a table for data like this sample: `LINES`, if its LiDAR has any, `POINTS`."""
+    beams = _beam_count(sample)
+    steps = [Thinning(lines=count) for count in LINES if beams and beams % count == 0]
+    has_lidar = sample.frame.points is not None or sample.frame.sparse_m is not None
+    if has_lidar and not steps:
+        steps = [Thinning()]
+    return (*steps, *(Thinning(points=count) for count in POINTS))
+
+
+def ablate(
+    dataset: Dataset,
+    configs: Sequence[PipelineConfig],
+    steps: Sequence[Thinning],
+    *,
+    seed: int = 0,
+    protocol: Protocol | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Trial]:
+    """Judge every method at every step, without and with online calibration of sigma.
+
+    Args:
+        dataset: images with truth.
+        configs: settings of the pipeline, one for each method.
+        steps: what is left of the LiDAR.
+        seed: of random points.
+        protocol: of a benchmark, or None.
+        progress: `progress(done, of)` is called after each method at each step.
+
+    Raises:
+        EvaluationError: as `evaluate`.
+    """
+    trials: list[Trial] = []
+    for step in steps:
+        judge = partial(evaluate, dataset, seed=seed, thinning=step, protocol=protocol)
+        for config in configs:
+            raw = judge(replaced(config, {'calibration.enabled': False}))
+            calibrated = None
+            if protocol is None:
+                calibrated = judge(replaced(config, {'calibration.enabled': True}))
+            trials.append(Trial(step, raw, calibrated))
+            if progress is not None:
+                progress(len(trials), len(steps) * len(configs))
+    return trials
+
+
+def rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """The trials for `report.table`: accuracy, its ratio to `BASELINE`, and what sigma is worth.
+
+    Accuracy, AUSE and time are those of the raw trial, in which missing estimates are filled;
+    ratios are None where the baseline was not tried.
+    """
+    baseline = {
+        trial.thinning: trial.raw.scores for trial in trials if trial.raw.method == BASELINE
+    }
+    return [_row(trial, baseline.get(trial.thinning)) for trial in trials]
+
+
+def _row(trial: Trial, baseline: Scores | None) -> dict[str, Any]:
+    scores, calibrated = trial.raw.scores, trial.calibrated
+    return {
+        'LiDAR': trial.thinning.label,
+        'method': trial.raw.method,
+        'images': len(trial.raw.images),
+        'rmse_filled_mm': scores.rmse_filled_mm,
+        'mae_filled_mm': scores.mae_filled_mm,
+        'rmse_ratio': scores.rmse_filled_mm / baseline.rmse_filled_mm if baseline else None,
+        'mae_ratio': scores.mae_filled_mm / baseline.mae_filled_mm if baseline else None,
+        'density': scores.density,
+        'ause': scores.ause,
+        'raw_coverage_1sigma': scores.coverage_1sigma,
+        'raw_coverage_2sigma': scores.coverage_2sigma,
+        'coverage_1sigma': calibrated.scores.coverage_1sigma if calibrated else None,
+        'coverage_2sigma': calibrated.scores.coverage_2sigma if calibrated else None,
+        'total_ms': trial.raw.ms['total'],
+    }
+
+
+def _beam_count(sample: Sample) -> int:
+    """Beams of the LiDAR, 0 if it has no scan lines that can be told apart."""
+    frame = sample.frame
+    try:
+        if frame.points is not None:
+            return beam_count(find_beams(frame.points))
+        if frame.sparse_m is not None and frame.T_camera_lidar is not None:
+            whole = beam_count(KITTI_HDL64E)
+            thin_depth(frame.sparse_m, frame.camera.rectified, frame.T_camera_lidar, whole)
+            return whole
+    except DatasetError:
+        pass
+    return 0
