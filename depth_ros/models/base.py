@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
@@ -88,6 +89,17 @@ class MonocularFamily(NetworkFamily, Protocol):
     def restored(self, output: Float32, height: int, width: int) -> Float32:
         """The network's map (h, w) at the size of the image, as its authors make it."""
         ...
+
+
+@runtime_checkable
+class Shipped(Protocol):
+    """A family whose weights come with the package, exported at some sizes.
+
+    Attributes:
+        SHIPPED: folder of the files.
+    """
+
+    SHIPPED: Path
 
 
 @runtime_checkable

@@ -40,6 +40,7 @@ LEFT_OUT = {
 """Public weights that no network here runs, and why."""
 
 FAMILIES = {
+    'lite': 'depth_ros.models.lite',
     'bpnet': 'depth_ros.models.bpnet',
     **{card.family: 'depth_ros.models.depth_anything' for card in MONOCULAR},
     'depth_pro': 'depth_ros.models.depth_pro',

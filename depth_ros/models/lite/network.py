@@ -1,0 +1,154 @@
+"""The network of `lite`: a small U-Net that sees full size through cells of 2x2 and 4x4 pixels.
+
+All of it is relative to the prior, so that it knows no unit and serves a room as well as a street.
+Where the prior blends a near and a far surface, it chooses between the two by gates; what
+remains is a factor. Pixels of a cell are channels of the output (Shi et al., "Real-time single
+image and video super-resolution using an efficient sub-pixel convolutional neural network", CVPR
+2016), so that no convolution runs at full size.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+CELL = 4
+VALID_M = 1e-3
+"""Sparse depth up to here means no measurement."""
+WIDTHS = (16, 32, 48, 96)
+"""Channels at 1/2, 1/4, 1/8 and 1/16 of the size."""
+CUES = 8
+"""Channels that are computed of the prior and the returns, not learned."""
+_PER_PIXEL = 3  # two gates and a factor
+_OUT = 4 * _PER_PIXEL + 1  # of the pixels of a 2x2 cell, and a log-variance for all of them
+
+
+class Lite(nn.Module):
+    """The network; untrained, it gives the prior and its sigma."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        half, quarter, eighth, sixteenth = WIDTHS
+        self.stem = ConvUnit(6, half, 2, stride=2)
+        self.down4 = ConvUnit(half, quarter - CUES, 3, stride=2)
+        self.down8 = ConvUnit(quarter, eighth, 3, stride=2)
+        self.encode8 = _units(eighth, 2)
+        self.down16 = ConvUnit(eighth, sixteenth, 3, stride=2)
+        self.encode16 = _units(sixteenth, 3)
+        self.up8 = nn.Conv2d(sixteenth, eighth, 1)
+        self.decode8 = _units(eighth, 1)
+        self.up4 = nn.Conv2d(eighth, quarter, 1)
+        self.decode4 = _units(quarter, 1)
+        self.up2 = nn.Conv2d(quarter, half, 1)
+        self.decode2 = _units(half, 2)
+        self.head = nn.Conv2d(half, _OUT, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self, image: Tensor, sparse: Tensor, prior: Tensor, prior_sigma: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Depth in metres, and the log of the variance of its relative error, each (B, 1, H, W).
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+            sparse: (B, 1, H, W) depth of the returns in metres, 0 = none.
+            prior: (B, 1, H, W) dense depth in metres, > 0.
+            prior_sigma: (B, 1, H, W) its sigma in metres, > 0.
+        """
+        inverse = 1.0 / prior
+        mean = F.avg_pool2d(inverse, CELL)
+        found = (sparse > VALID_M).to(inverse.dtype)
+        # How far returns lie behind the prior (+) or before it (-), at most by its own depth.
+        residual = ((sparse - prior) * inverse * found).clamp(-1.0, 1.0)
+        around = F.avg_pool2d(mean, 5, 1, 2, count_include_pad=False)
+        relief = (inverse * _repeat(1.0 / around) - 1.0).clamp(-1.0, 2.0)
+        rgb = image.permute(0, 3, 1, 2).to(inverse.dtype) * (1 / 255) - 0.5
+        full = torch.cat((rgb, 3 * relief, 5 * residual, found), 1)
+
+        near, far = _extremes(inverse)
+        wide_near, wide_far = F.max_pool2d(near, 7, 1, 3), -F.max_pool2d(-far, 7, 1, 3)
+        behind, before = _extremes(residual)
+        log_sigma = F.avg_pool2d(prior_sigma * inverse, CELL).log()
+        cues = (
+            *(bound / mean - 1.0 for bound in (near, far, wide_near, wide_far)),
+            *(5 * behind, 5 * before),
+            *(log_sigma / 2 + 2, mean.clamp(min=1e-3).log() / 3 + 1),
+        )
+        learned = self._trunk(full, torch.cat(cues, 1)).to(inverse.dtype)
+
+        pixels, log_variance = learned.split((4 * _PER_PIXEL, 1), 1)
+        gate, wide_gate, factor = F.pixel_shuffle(pixels, 2).split(1, 1)
+        chosen = _towards(inverse, gate.tanh(), near, far)
+        chosen = _towards(chosen, wide_gate.tanh(), wide_near, wide_far)
+        depth = (0.1 * factor).exp() / chosen
+        return depth, _repeat(log_variance + 2 * _repeat(log_sigma, 2), 2)
+
+    def _trunk(self, full: Tensor, cues: Tensor) -> Tensor:
+        """What is learned: full-size channels and cues of 4x4 cells to `_OUT` of 2x2 cells."""
+        dtype = self.head.weight.dtype
+        half = self.stem(full.to(dtype))
+        quarter = torch.cat((self.down4(half), cues.to(dtype)), 1)
+        eighth = self.encode8(self.down8(quarter))
+        sixteenth = self.encode16(self.down16(eighth))
+        eighth = self.decode8(eighth + _repeat(self.up8(sixteenth), 2))
+        quarter = self.decode4(quarter + _repeat(self.up4(eighth), 2))
+        return self.head(self.decode2(half + _repeat(self.up2(quarter), 2)))
+
+
+class ConvUnit(nn.Module):
+    """A convolution, a normalisation that `deploy` folds into it, and ReLU."""
+
+    def __init__(self, channels: int, out: int, size: int, stride: int = 1) -> None:
+        super().__init__()
+        padding = (size - stride + 1) // 2 if size > stride else 0
+        self.conv = nn.Conv2d(channels, out, size, stride, padding, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(out)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, out, H / stride, W / stride) of features (B, channels, H, W)."""
+        return F.relu(self.norm(self.conv(features)))
+
+
+def deploy(model: nn.Module, precision: str) -> Lite:
+    """A copy of a loaded network, ready to be run or exported.
+
+    In all but `fp32` the trunk is in half precision; depth and what is divided by it is not.
+    """
+    if not isinstance(model, Lite):
+        raise TypeError(f'Lite wanted, got {type(model).__name__}.')
+    network = copy.deepcopy(model).eval()
+    for unit in network.modules():
+        if isinstance(unit, ConvUnit):
+            unit.conv = fuse_conv_bn_eval(unit.conv, unit.norm)
+            unit.norm = nn.Identity()
+    return network if precision == 'fp32' else network.half()
+
+
+def _units(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ConvUnit(channels, channels, 3) for _ in range(count)))
+
+
+def _extremes(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Maximum and minimum over each cell and its neighbours, (B, 1, H / 4, W / 4)."""
+    cells = torch.cat((F.max_pool2d(values, CELL), F.max_pool2d(-values, CELL)), 1)
+    highest, lowest = F.max_pool2d(cells, 3, 1, 1).split(1, 1)
+    return highest, -lowest
+
+
+def _towards(inverse: Tensor, gate: Tensor, near: Tensor, far: Tensor) -> Tensor:
+    """Inverse depth moved to the near bound by a gate of 1, to the far one by -1.
+
+    gate (near - inverse) if gate > 0, else -gate (far - inverse), written without a branch, so
+    that a gate of 0 has a slope to learn from.
+    """
+    step = gate * _repeat(near - far) + gate.abs() * (_repeat(near + far) - 2 * inverse)
+    return inverse + 0.5 * step
+
+
+def _repeat(values: Tensor, factor: int = CELL) -> Tensor:
+    return F.interpolate(values, scale_factor=float(factor), mode='nearest')
