@@ -21,7 +21,7 @@ from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.self_check import check
 from depth_ros.errors import EngineError, MissingDependencyError, ModelError
 from depth_ros.files import cache_dir, sha256_of
-from depth_ros.models.base import Arrays, NetworkFamily
+from depth_ros.models.base import Arrays, NetworkFamily, Shipped
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,16 +44,24 @@ _log = logging.getLogger(__name__)
 def find(request: NetworkRequest, folder: Path | None = None) -> Exported | None:
     """What `export` made of a request before, by this version of the package; None if nothing.
 
+    Or what ships with the package of it.
+
     Raises:
         ModelError: the weights cannot be read.
     """
-    path = _path(request, folder)
+    made = _intact(_path(request, folder))
+    if made is not None and made.version == __version__:
+        return made
+    network = family_of(request)
+    return _intact(_path(request, network.SHIPPED)) if isinstance(network, Shipped) else None
+
+
+def _intact(path: Path) -> Exported | None:
+    """The exported network of a file, with its golden arrays; None if one is missing or bad."""
     if not path.with_suffix('.json').exists():
         return None
     try:
         exported = Exported.read(path)
-        if exported.version != __version__:
-            return None
         exported.golden()
     except EngineError as error:
         _log.warning('%s', error)
@@ -61,7 +69,9 @@ def find(request: NetworkRequest, folder: Path | None = None) -> Exported | None
     return exported
 
 
-def export(request: NetworkRequest, folder: Path | None = None) -> Exported:
+def export(
+    request: NetworkRequest, folder: Path | None = None, golden_step: int = 1
+) -> Exported:
     """The requested network as an ONNX file, made and checked unless it is there already.
 
     It has static shapes, standard operators and its weights within. Nothing is put in place
@@ -71,6 +81,7 @@ def export(request: NetworkRequest, folder: Path | None = None) -> Exported:
     Args:
         request: network, size and precision.
         folder: where the file goes; default is `onnx` in the user's cache.
+        golden_step: see `Exported`.
 
     Raises:
         EngineError: the network cannot be exported, the file computes something else, or the
@@ -82,7 +93,7 @@ def export(request: NetworkRequest, folder: Path | None = None) -> Exported:
     path = _path(request, folder)
     try:
         with locked(path.with_suffix('.lock')):
-            return find(request, folder) or _export_to(path, request)
+            return find(request, folder) or _export_to(path, request, golden_step)
     except OSError as error:
         raise EngineError(f'{path} cannot be written: {error}') from error
 
@@ -100,11 +111,11 @@ def require_libraries() -> None:
             raise MissingDependencyError(library, extra) from error
 
 
-def _export_to(path: Path, request: NetworkRequest) -> Exported:
+def _export_to(path: Path, request: NetworkRequest, golden_step: int) -> Exported:
     require_libraries()
     _log.info('exporting %s; this takes a while', path.name)
     with _empty_folder(path.with_suffix('.partial')) as partial:
-        exported = _write(request, partial / path.name)
+        exported = _write(request, partial / path.name, golden_step)
         differences = check(OnnxRuntimeEngine(exported), exported)
         for file in _in_order(exported.onnx):
             file.replace(path.parent / file.name)
@@ -132,7 +143,7 @@ def _in_order(onnx: Path) -> tuple[Path, Path, Path]:
     return onnx, onnx.with_suffix('.golden.npz'), onnx.with_suffix('.json')
 
 
-def _write(request: NetworkRequest, path: Path) -> Exported:
+def _write(request: NetworkRequest, path: Path, golden_step: int) -> Exported:
     """Export a network, and what PyTorch computes of its golden input in FP32."""
     family = family_of(request)
     golden = family.golden_inputs(request.height, request.width)
@@ -155,6 +166,7 @@ def _write(request: NetworkRequest, path: Path) -> Exported:
         width=request.width,
         precision=request.precision,
         opset=OPSET,
+        golden_step=golden_step,
     )
     exported.write_sidecars(inputs, reference)
     return exported

@@ -14,6 +14,7 @@ from depth_ros import __version__
 from depth_ros.errors import EngineError
 from depth_ros.files import sha256_of, write_atomic
 from depth_ros.models.base import Arrays
+from depth_ros.models.registry import family
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Exported:
         precision: one of `PRECISIONS`.
         opset: ONNX operator set.
         version: of this package that exported it; another may run its networks differently.
+        golden_step: of the golden outputs only each n-th row and column is kept, and of the inputs
+            nothing, which the family makes again; 1 = all of both.
     """
 
     onnx: Path
@@ -41,9 +44,10 @@ class Exported:
     precision: str
     opset: int
     version: str = __version__
+    golden_step: int = 1
 
     def golden(self) -> tuple[Arrays, Arrays]:
-        """Golden inputs and the outputs that PyTorch computed of them in FP32.
+        """Golden inputs and the outputs that PyTorch computed of them in FP32, as `thinned`.
 
         Raises:
             EngineError: the file is missing or damaged.
@@ -56,6 +60,8 @@ class Exported:
             raise EngineError(f'{path} cannot be read ({error}); export again.') from error
         inputs = {k.removeprefix('in.'): v for k, v in stored.items() if k.startswith('in.')}
         outputs = {k.removeprefix('out.'): v for k, v in stored.items() if k.startswith('out.')}
+        if not inputs and self.golden_step > 1:
+            inputs = self._made_inputs()
         if not (inputs and outputs):
             raise EngineError(f'{path} has no golden arrays; export again.')
         return inputs, outputs
@@ -63,13 +69,25 @@ class Exported:
     def write_sidecars(self, inputs: Arrays, outputs: Arrays) -> None:
         """Write golden arrays and description beside the ONNX file; the description last."""
         buffer = io.BytesIO()
-        arrays: dict[str, Any] = {f'in.{k}': v for k, v in inputs.items()}
-        arrays |= {f'out.{k}': v for k, v in outputs.items()}
+        arrays: dict[str, Any] = {f'out.{k}': v for k, v in self.thinned(outputs).items()}
+        if self.golden_step == 1:
+            arrays |= {f'in.{k}': v for k, v in inputs.items()}
         np.savez_compressed(buffer, **arrays)
         write_atomic(self.onnx.with_suffix('.golden.npz'), buffer.getvalue())
         description = {k: v for k, v in asdict(self).items() if k != 'onnx'}
         text = json.dumps(description, indent=2) + '\n'
         write_atomic(self.onnx.with_suffix('.json'), text.encode())
+
+    def thinned(self, outputs: Arrays) -> Arrays:
+        """Outputs of the network as far as `golden` keeps them."""
+        if (step := self.golden_step) == 1:
+            return outputs
+        return {name: values[..., ::step, ::step] for name, values in outputs.items()}
+
+    def _made_inputs(self) -> Arrays:
+        network = family(self.family)
+        made = network.golden_inputs(self.height, self.width)
+        return {name: made[name] for name in network.INPUTS}
 
     @classmethod
     def read(cls, onnx: Path) -> Exported:
