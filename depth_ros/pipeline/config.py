@@ -103,7 +103,18 @@ class GuidedConfig:
     """The image-guided completion without a network."""
 
     extrapolate: bool = option(
-        False, 'Also fill above the highest LiDAR return, with the depth found below it.'
+        False,
+        'Also fill above the highest LiDAR return, with the depth found below it; of guided and '
+        'lite.',
+    )
+
+
+@dataclass(frozen=True)
+class LiteConfig:
+    """Our compact network."""
+
+    weights: str = option(
+        '', 'File of weights that you trained; empty = those that ship with the package.'
     )
 
 
@@ -244,6 +255,7 @@ class PipelineConfig:
     )
     projection: ProjectionConfig = field(default_factory=ProjectionConfig)
     guided: GuidedConfig = field(default_factory=GuidedConfig)
+    lite: LiteConfig = field(default_factory=LiteConfig)
     bpnet: BPNetConfig = field(default_factory=BPNetConfig)
     mono: MonoConfig = field(default_factory=MonoConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ STAND_IN = 'guided'
 """The method that completes until another one is ready."""
 
 _MADE_OF = {
-    'auto': ('bpnet', 'engine'),
+    'auto': ('bpnet', 'lite', 'engine', 'guided'),
+    'lite': ('lite', 'engine', 'guided'),
     'bpnet': ('bpnet', 'engine'),
     'mono': ('mono', 'engine'),
     'guided': ('guided',),
@@ -354,13 +356,17 @@ def same_method(a: PipelineConfig, b: PipelineConfig, name: str = '') -> bool:
 def _create(name: str, config: PipelineConfig) -> DepthMethod:
     if name == 'guided':
         return METHODS[name](extrapolate=config.guided.extrapolate)
+    engine = config.engine
+    if name == 'lite':
+        weights = Path(config.lite.weights).expanduser() if config.lite.weights else None
+        settings = dataclasses.asdict(config.guided) | dataclasses.asdict(engine)
+        return METHODS[name](weights, **settings)
     if name == 'bpnet':
-        engine = config.engine
         weights = locate(config.bpnet.weights)
         return METHODS[name](weights, engine.backend, engine.precision, engine.threads)
     if name == 'mono':
         weights = mono_weights(config.mono.weights, config.mono.output)
-        settings = dataclasses.asdict(config.mono) | dataclasses.asdict(config.engine)
+        settings = dataclasses.asdict(config.mono) | dataclasses.asdict(engine)
         return METHODS[name](**settings | {'weights': weights})
     return METHODS[name]()
 
