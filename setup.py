@@ -49,6 +49,8 @@ setup(
         'openvino': ['openvino>=2024.4,<2027'],
         'export': [*TORCH, *ONNXRUNTIME, 'onnx>=1.16,<2', 'onnxscript>=0.3,<1'],
         'open3d': ['open3d>=0.18,<1'],
+        'train': [*TORCH, 'embreex>=4.4,<5', 'pyyaml>=6,<7', 'tensorboard>=2.14,<3'],
+        'nyu': ['h5py>=3.8,<4'],
         'rosbags': ['rosbags>=0.10,<1'],
     },
     entry_points={

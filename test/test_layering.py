@@ -54,6 +54,8 @@ ROS = {
     'tf2_ros',
 }
 OPTIONAL = {
+    'embreex',
+    'h5py',
     'onnx',
     'onnxruntime',
     'onnxscript',
@@ -61,8 +63,10 @@ OPTIONAL = {
     'openvino',
     'rosbags',
     'safetensors',
+    'tensorboard',
     'tensorrt',
     'torch',
+    'yaml',
 }
 # The networks themselves derive from torch classes; whoever uses them imports them where used.
 NETWORKS = re.compile(r'models/(\w+/(?!__init__)\w+|vit|dinov2|dpt)\.py')

@@ -25,6 +25,7 @@ COMMANDS = {
     'demo': _Command('depth_ros.cli.demo', 'play simulated sensors through the real nodes'),
     'run': _Command('depth_ros.cli.run', 'complete a dataset: depth, sigma, clouds and pictures'),
     'eval': _Command('depth_ros.cli.evaluate', 'accuracy, uncertainty and time of a method'),
+    'train': _Command('depth_ros.cli.train', 'have a network learn, by distillation'),
     'models': _Command('depth_ros.cli.models', 'public weights: list, fetch, verify'),
     'export': _Command('depth_ros.cli.export', 'weights to a checked ONNX file'),
     'build': _Command('depth_ros.cli.build', 'the TensorRT plan of a network for this GPU'),

@@ -32,6 +32,11 @@ class ProgressBar:
         bar = ('#' * (_WIDTH * done // max(of, 1))).ljust(_WIDTH, '.')
         self._draw(f'{self._label} [{bar}] {done}/{of}, {left_s:.0f} s left')
 
+    def note(self, line: str) -> None:
+        """Print a line on stdout, clear of the bar."""
+        self._draw('')
+        print(line, flush=True)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

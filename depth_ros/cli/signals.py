@@ -28,6 +28,22 @@ def at_once() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def noted() -> Iterator[list[int]]:
+    """Have both signals only be noted, for a loop that then ends by itself.
+
+    torchrun passes on what the terminal has sent to every process already, so a second signal
+    means nothing more. Gives the list that their numbers go to.
+    """
+    numbers: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        numbers.append(number)
+
+    with _handled(note, note):
+        yield numbers
+
+
 def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(EXIT_TERMINATED)
 

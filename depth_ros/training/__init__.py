@@ -1,0 +1,1 @@
+"""Training by distillation: simulated LiDAR, procedural scenes, losses, stages, the loop."""

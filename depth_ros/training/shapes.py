@@ -1,0 +1,199 @@
+"""Shapes that scenes are built from, and the builder that puts them together.
+
+A shape is a mesh of unit size about the origin; it is scaled, turned and placed when it is added.
+World frame: x forward, y left, z up (REP-103).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from depth_ros.frame import Float32, Float64
+from depth_ros.training.mesh import Int32, Mesh
+
+Vector = Sequence[float]
+
+
+class Builder:
+    """Collects shapes into one mesh, and which material each face has."""
+
+    def __init__(self) -> None:
+        self._vertices: list[Float32] = []
+        self._faces: list[Int32] = []
+        self._materials: list[Int32] = []
+        self._count = 0
+
+    def add(
+        self,
+        shape: Mesh,
+        material: int,
+        position: Vector = (0.0, 0.0, 0.0),
+        size: Vector = (1.0, 1.0, 1.0),
+        yaw: float = 0.0,
+        tilt: float = 0.0,
+    ) -> None:
+        """Add a shape, scaled, then tilted about its y axis, then turned about z, then moved.
+
+        Args:
+            shape: what to add.
+            material: number of its material.
+            position: of its origin in metres.
+            size: factors along its axes.
+            yaw: turn about z in radians.
+            tilt: turn about y in radians, which leans +z towards +x.
+        """
+        rotation = rotation_z(yaw) @ rotation_y(tilt)
+        vertices = (shape.vertices * np.asarray(size, np.float32)) @ rotation.T.astype(np.float32)
+        self._vertices.append(vertices + np.asarray(position, np.float32))
+        self._faces.append(shape.faces + np.int32(self._count))
+        self._materials.append(np.full(len(shape.faces), material, np.int32))
+        self._count += len(vertices)
+
+    def mesh(self) -> tuple[Mesh, Int32]:
+        """All shapes as one mesh, and the material (M,) of each face."""
+        mesh = Mesh(np.concatenate(self._vertices), np.concatenate(self._faces))
+        return mesh, np.concatenate(self._materials)
+
+
+def rotation_z(angle: float) -> Float64:
+    """Rotation (3, 3) about z."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def rotation_y(angle: float) -> Float64:
+    """Rotation (3, 3) about y; it turns +z towards +x."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+
+
+def sheet(points: npt.NDArray[np.floating]) -> Mesh:
+    """A grid of points (rows, columns, 3) as a surface of two triangles per cell."""
+    rows, columns = points.shape[:2]
+    at = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
+    a, b, c, d = at[:-1, :-1], at[:-1, 1:], at[1:, :-1], at[1:, 1:]
+    faces = np.concatenate(
+        (np.stack((a, b, c), -1).reshape(-1, 3), np.stack((b, d, c), -1).reshape(-1, 3))
+    )
+    return Mesh(points.reshape(-1, 3).astype(np.float32), faces)
+
+
+@functools.cache
+def box() -> Mesh:
+    """The cube [-0.5, 0.5]^2 x [0, 1], standing on z = 0."""
+    corners = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (0.0, 1.0)])
+    quads = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
+    faces = [face for a, b, c, d in quads for face in ((a, b, c), (a, c, d))]
+    return Mesh(corners.astype(np.float32), np.array(faces, np.int32))
+
+
+@functools.cache
+def prism() -> Mesh:
+    """A roof: a ridge along x at z = 1 over the square [-0.5, 0.5]^2 at z = 0."""
+    corners = [(-0.5, -0.5, 0), (0.5, -0.5, 0), (0.5, 0.5, 0), (-0.5, 0.5, 0)]
+    corners += [(-0.5, 0, 1), (0.5, 0, 1)]
+    faces = [(0, 1, 5), (0, 5, 4), (2, 3, 4), (2, 4, 5), (1, 2, 5), (3, 0, 4), (0, 2, 1), (0, 3, 2)]
+    return Mesh(np.array(corners, np.float32), np.array(faces, np.int32))
+
+
+def revolution(profile: Sequence[tuple[float, float]], sides: int = 12) -> Mesh:
+    """A profile of (radius, z) turned about z."""
+    angle = np.linspace(0, 2 * math.pi, sides + 1)
+    radius, height = np.array(profile).T
+    x, y = radius[:, None] * np.cos(angle), radius[:, None] * np.sin(angle)
+    return sheet(np.stack((x, y, np.broadcast_to(height[:, None], x.shape)), axis=-1))
+
+
+@functools.cache
+def cylinder(sides: int = 10) -> Mesh:
+    """A closed upright cylinder of diameter 1, z from 0 to 1."""
+    return revolution(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)), sides)
+
+
+@functools.cache
+def cone(sides: int = 12) -> Mesh:
+    """An upright cone of diameter 1, z from 0 to 1."""
+    return revolution(((0.0, 0.0), (0.5, 0.0), (0.0, 1.0)), sides)
+
+
+@functools.cache
+def ball(sides: int = 14) -> Mesh:
+    """A sphere of diameter 1 about the origin."""
+    polar = np.linspace(0, math.pi, sides // 2 + 1)
+    return revolution(tuple(zip(0.5 * np.sin(polar), -0.5 * np.cos(polar), strict=True)), sides)
+
+
+def rounded(corner: float, sides: int = 20) -> Mesh:
+    """A superellipsoid of size 1 about the origin: exponent 1 is a sphere, near 0 a box.
+
+    Barr, "Superquadrics and angle-preserving transformations", CG&A 1981.
+    """
+    polar = np.linspace(-math.pi / 2, math.pi / 2, sides // 2 + 1)[:, None]
+    around = np.linspace(-math.pi, math.pi, sides + 1)
+
+    def power(values: Float64) -> Float64:
+        return np.sign(values) * np.abs(values) ** corner
+
+    flat = power(np.cos(polar))
+    x, y = flat * power(np.cos(around)), flat * power(np.sin(around))
+    z = np.broadcast_to(power(np.sin(polar)), x.shape)
+    return sheet(0.5 * np.stack((x, y, z), axis=-1))
+
+
+def extruded(outline: Sequence[tuple[float, float]], taper: float = 1.0) -> Mesh:
+    """A convex outline of (x, z), y from -0.5 to 0.5; tops are `taper` as wide as bottoms."""
+    x, z = np.array(outline).T
+    width = 0.5 * (1 + (taper - 1) * (z - z.min()) / max(np.ptp(z), 1e-6))
+    count = len(outline)
+    left, right = np.stack((x, width, z), -1), np.stack((x, -width, z), -1)
+    middle = np.array([[x.mean(), 0.5, z.mean()], [x.mean(), -0.5, z.mean()]])
+    middle[:, 1] *= 2 * width.mean()
+    this = np.arange(count)
+    following = (this + 1) % count
+    faces = [
+        np.stack((this, following, this + count), -1),
+        np.stack((following, following + count, this + count), -1),
+        np.stack((this, following, np.full(count, 2 * count)), -1),
+        np.stack((this + count, following + count, np.full(count, 2 * count + 1)), -1),
+    ]
+    vertices = np.concatenate((left, right, middle)).astype(np.float32)
+    return Mesh(vertices, np.concatenate(faces).astype(np.int32))
+
+
+def lump(rng: np.random.Generator, rough: float, sides: int = 18) -> Mesh:
+    """A ball of diameter about 1 with bumps: a stone, a shrub, a crown of a tree."""
+    shape = ball(sides)
+    offset = np.zeros(len(shape.vertices))
+    for frequency in (3.0, 6.0, 12.0):
+        wave = rng.normal(size=(3, 3)) * frequency
+        phase = rng.uniform(0, 2 * math.pi, 3)
+        offset += np.sin(shape.vertices @ wave + phase).sum(axis=1) / frequency
+    return Mesh((shape.vertices * (1 + rough * offset[:, None])).astype(np.float32), shape.faces)
+
+
+def leaves(rng: np.random.Generator, count: int, size: float) -> Mesh:
+    """So many triangles of a size scattered in a ball of diameter 1, denser outside: foliage."""
+    direction = rng.normal(size=(count, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    centre = direction * (0.5 * rng.uniform(0.15, 1.0, (count, 1)) ** (1 / 3))
+    corners = centre[:, None] + size * rng.normal(size=(count, 3, 3))
+    faces = np.arange(3 * count, dtype=np.int32).reshape(-1, 3)
+    return Mesh(corners.reshape(-1, 3).astype(np.float32), faces)
+
+
+def tube(points: npt.NDArray[np.floating], diameter: float, sides: int = 5) -> Mesh:
+    """A pipe along points (N, 3): a wire, a branch, a handrail."""
+    along = np.gradient(points, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    helper = np.where(np.abs(along[:, 2:]) > 0.9, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
+    first = np.cross(along, helper)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(along, first)
+    angle = np.linspace(0, 2 * math.pi, sides + 1)[None, :, None]
+    ring = np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None]
+    return sheet(points[:, None] + 0.5 * diameter * ring)

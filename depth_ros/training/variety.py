@@ -1,0 +1,108 @@
+"""What a sensor may do to a view that was cast: other LiDARs, other images, other scales."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from depth_ros.frame import Float32, UInt8
+from depth_ros.geometry.projection import remove_occluded
+from depth_ros.methods.guided import MIN_RETURNS, rows_above, top_of_lidar
+from depth_ros.training.augment import mirrored
+from depth_ros.training.examples import Example
+from depth_ros.training.scanners import NO_RING
+
+MAX_DEPTH_M = 120.0
+_MARGIN = 0.30  # of the pipeline's occlusion filter
+
+
+def varied(example: Example, ring: UInt8, rng: np.random.Generator) -> Example:
+    """A view as another sensor would give it.
+
+    Fewer rings (every second, fourth, eighth), or random points in place of a LiDAR; lost
+    returns and lost regions; the occlusion filter of the pipeline, mostly; other distances; other
+    colours, noise and compression; mirrored. Where too few returns would be left, all stay. The
+    truth ends where the LiDAR's view does, since nothing is published above it.
+
+    Args:
+        example: with dense truth.
+        ring: (H, W) ring of each return, `NO_RING` = none.
+        rng: decides.
+    """
+    sparse_m = _sensed(example, ring, rng)
+    if rng.random() < 0.85:
+        sparse_m = remove_occluded(sparse_m, _MARGIN) if sparse_m.any() else sparse_m
+    sparse_m = _lost(sparse_m, rng)
+    if np.count_nonzero(sparse_m) < 2 * MIN_RETURNS:
+        sparse_m = example.sparse_m
+    truth_m = example.truth_m
+    if rng.random() < 0.4:
+        factor = np.float32(np.exp(rng.uniform(np.log(0.5), np.log(1.6))))
+        sparse_m, truth_m = sparse_m * factor, truth_m * factor
+    if sparse_m.any():
+        above = rows_above(top_of_lidar(sparse_m), len(sparse_m))
+        truth_m = np.where(above | (truth_m > MAX_DEPTH_M), np.float32(0), truth_m)
+    image = photographed(example.image, rng)
+    example = dataclasses.replace(example, image=image, sparse_m=sparse_m, truth_m=truth_m)
+    return mirrored(example) if rng.random() < 0.5 else example
+
+
+def _sensed(example: Example, ring: UInt8, rng: np.random.Generator) -> Float32:
+    """The returns (H, W) of the LiDAR, of some of its rings, or random points of the truth."""
+    kind = rng.choice(5, p=(0.65, 0.12, 0.10, 0.03, 0.10))
+    rings = len(np.unique(ring[ring != NO_RING]))
+    if kind == 4:
+        return _random_points(example.truth_m, rng)
+    every = 1 << kind
+    if rings < 3 * every:
+        return example.sparse_m
+    kept = (ring != NO_RING) & (ring % every == rng.integers(every))
+    return np.where(kept, example.sparse_m, np.float32(0))
+
+
+def _random_points(truth_m: Float32, rng: np.random.Generator) -> Float32:
+    """Some pixels of the truth, 0.1 % to 2 % of the image, with a little noise."""
+    known = np.flatnonzero(truth_m)
+    count = int(np.exp(rng.uniform(np.log(1e-3), np.log(2e-2))) * truth_m.size)
+    chosen = rng.choice(known, min(count, known.size), replace=False)
+    noise = 1 + rng.choice((0.0, rng.uniform(0, 0.01))) * rng.standard_normal(chosen.size)
+    sparse_m = np.zeros_like(truth_m)
+    sparse_m.put(chosen, truth_m.take(chosen) * noise)
+    return sparse_m
+
+
+def _lost(sparse_m: Float32, rng: np.random.Generator) -> Float32:
+    """Returns (H, W) without some: any of them, or all in a rectangle."""
+    if rng.random() < 0.4:
+        kept = rng.random(sparse_m.shape, dtype=np.float32) > rng.uniform(0, 0.4)
+        sparse_m = np.where(kept, sparse_m, np.float32(0))
+    if rng.random() < 0.15:
+        height, width = sparse_m.shape
+        rows, columns = (int(rng.uniform(0.05, 0.3) * side) for side in (height, width))
+        top, left = rng.integers(height - rows), rng.integers(width - columns)
+        sparse_m = sparse_m.copy()
+        sparse_m[top : top + rows, left : left + columns] = 0
+    return sparse_m
+
+
+def photographed(image: UInt8, rng: np.random.Generator) -> UInt8:
+    """An image (H, W, 3) of another camera: colours, contrast, blur, noise, JPEG, grey."""
+    if rng.random() < 0.7:
+        gain = np.exp(0.25 * rng.normal()) * (1 + 0.1 * rng.normal(size=3))
+        table = np.arange(256)[:, None] / 255 * gain + 0.1 * rng.normal()
+        table = 255 * np.clip(table, 0, 1) ** np.exp(0.3 * rng.normal())
+        image = cv2.LUT(image, table[None].astype(np.uint8))
+    if rng.random() < 0.15:
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        image = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    if rng.random() < 0.2:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
+    if rng.random() < 0.3:
+        noise = rng.uniform(1, 10) * rng.standard_normal(image.shape, dtype=np.float32)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.4:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))]
+        image = cv2.imdecode(cv2.imencode('.jpg', image, quality)[1], cv2.IMREAD_COLOR)
+    return image
