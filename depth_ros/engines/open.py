@@ -6,8 +6,10 @@ import dataclasses
 import functools
 import importlib
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from depth_ros.engines import export
 from depth_ros.engines.base import BACKENDS, Engine, NetworkRequest, NotBuiltError
@@ -27,6 +29,10 @@ _ON_CPU: dict[str, Callable[[Exported, int], Engine]] = {
     'onnxruntime': OnnxRuntimeEngine,
     'openvino': OpenVinoEngine,
 }
+
+_DEVICES = Path('/dev')
+_GPU_DEVICES = ('nvidia[0-9]*', 'nvhost-*gpu*', 'nvgpu', 'nvmap', 'dxg', 'kfd')
+"""Device files of GPUs that PyTorch calls CUDA: PCIe, Jetson, Windows' subsystem, ROCm."""
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +221,15 @@ def _exported(request: NetworkRequest, may_build: bool) -> Exported:
     )
 
 
+def _no_gpu_device() -> bool:
+    """Whether there cannot be a GPU: importing PyTorch, which would tell, takes seconds."""
+    linux = sys.platform == 'linux'
+    return linux and not any(any(_DEVICES.glob(name)) for name in _GPU_DEVICES)
+
+
 def _tensorrt_obstacle() -> str:
+    if _no_gpu_device():
+        return 'There is no device file of a GPU in /dev.'
     try:
         import_tensorrt()
     except DepthRosError as error:
@@ -224,6 +238,8 @@ def _tensorrt_obstacle() -> str:
 
 
 def _cuda_obstacle() -> str:
+    if _no_gpu_device():
+        return 'There is no device file of a GPU in /dev.'
     try:
         torch = import_torch()
     except MissingDependencyError as error:

@@ -66,6 +66,13 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> Missing:
     return hide
 
 
+@pytest.fixture(autouse=True)
+def _gpu_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A device file, so that PyTorch is asked whether there is a GPU."""
+    (tmp_path / 'nvidia0').touch()
+    monkeypatch.setattr(opening, '_DEVICES', tmp_path)
+
+
 @pytest.fixture
 def tensorrt(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A machine whose TensorRT can be opened, but fails; what it was asked for."""
@@ -99,6 +106,24 @@ def test_order_and_reasons_on_a_cpu(missing: Missing) -> None:
     assert sorted(backends) == sorted(BACKENDS)
     assert backends['torch'] == backends['onnxruntime'] == ''
     assert backends['openvino'] == found[3].obstacle
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='device files are those of Linux')
+def test_without_the_device_file_of_a_gpu_nobody_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: Missing
+) -> None:
+    """PyTorch, which cannot be imported here, would be missed otherwise."""
+    missing('torch')
+    (tmp_path / 'nvidia0').rename(tmp_path / 'nvidiactl')
+    found = {str(one): one.obstacle for one in candidates()}
+    for way in ('tensorrt on cuda:0', 'torch on cuda:0'):
+        assert found[way] == 'There is no device file of a GPU in /dev.'
+    assert "'torch' is not installed" in found['torch on cpu']
+    for name in ('nvidia0', 'nvhost-gpu', 'nvmap', 'dxg', 'kfd'):
+        device = tmp_path / name
+        device.touch()
+        assert "'torch' is not installed" in {str(o): o.obstacle for o in candidates()}[way], name
+        device.unlink()
 
 
 def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,23 +47,24 @@ ON_CPU = Candidate('onnxruntime', 'cpu', '')
 def test_methods_carry_the_name_they_are_known_by(name, weights):
     method = METHODS[name](Path(weights)) if name == 'bpnet' else METHODS[name]()
     assert method.name == name
-    assert isinstance(method, Preparable) == (name == 'bpnet')
+    assert isinstance(method, Preparable) == (name in ('bpnet', 'lite'))
 
 
-def test_auto_without_weights_is_guided_and_names_the_command_that_fetches_them(
+def test_auto_without_weights_is_lite_and_names_the_command_that_fetches_them(
     monkeypatch, tmp_path, machine
 ):
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
     machine(TENSORRT)
     name, reason = choose('auto')
-    assert name == 'guided'
+    assert name == 'lite'
+    assert reason.startswith('the best here, by tensorrt on cuda:0; ')
     assert 'no weights are fetched (`depth_ros models fetch' in reason
     name, reason = choose('auto', 'no/such/file')
-    assert name == 'guided'
+    assert name == 'lite'
     assert "'no/such/file' are not here" in reason
 
 
-def test_auto_without_the_record_of_its_weights_is_guided_and_names_it(
+def test_auto_without_the_record_of_its_weights_is_lite_and_names_it(
     monkeypatch, tmp_path, machine
 ):
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
@@ -73,17 +74,27 @@ def test_auto_without_the_record_of_its_weights_is_guided_and_names_it(
     file.touch()
     file.with_suffix('.json').write_text('{"name": "dm')  # as a full disk leaves it
     name, reason = choose('auto')
-    assert name == 'guided'
+    assert name == 'lite'
     assert 'dmd3c.json is no record of fetched weights' in reason
     assert '`depth_ros models fetch`' in reason
 
 
-def test_auto_without_a_gpu_is_guided_and_says_what_each_backend_lacks(weights, machine):
+def test_auto_without_a_gpu_is_lite_and_says_what_each_backend_lacks(weights, machine):
     machine(NO_TENSORRT, NO_GPU, ON_CPU)
     name, reason = choose('auto', weights)
+    assert name == 'lite'
+    assert reason == (
+        'the best here, by onnxruntime on cpu; BP-Net is not used because no GPU can run it '
+        '(tensorrt: TensorRT is not installed; torch: PyTorch finds no CUDA device)'
+    )
+
+
+def test_auto_where_nothing_runs_networks_is_guided_and_says_what_each_backend_lacks(machine):
+    machine(NO_TENSORRT, NO_GPU)
+    name, reason = choose('auto')
     assert name == 'guided'
-    assert reason.endswith(
-        'because no GPU can run it (tensorrt: TensorRT is not installed; '
+    assert reason == (
+        'the best without a network; nothing can run one (tensorrt: TensorRT is not installed; '
         'torch: PyTorch finds no CUDA device)'
     )
 
@@ -100,7 +111,7 @@ def test_auto_with_weights_and_a_gpu_is_the_network_and_says_on_what(weights, ma
 def test_auto_keeps_to_the_backend_that_was_asked_for(weights, machine):
     machine(TENSORRT, TORCH_ON_GPU, ON_CPU)
     name, reason = choose('auto', weights, 'onnxruntime')
-    assert name == 'guided'
+    assert name == 'lite'
     assert "`engine.backend` is 'onnxruntime'" in reason
 
 
@@ -108,13 +119,14 @@ def test_a_named_method_is_taken_as_named():
     assert choose('ip_basic') == ('ip_basic', 'chosen by the parameter `method`')
 
 
-def test_auto_imports_no_library_of_networks_where_there_are_no_weights(tmp_path):
+@pytest.mark.skipif(bool(list(Path('/dev').glob('nvidia[0-9]*'))), reason='there is a GPU')
+def test_auto_does_not_import_pytorch_where_there_is_no_gpu(tmp_path):
     """It takes seconds, and each node and command would pay for it."""
     code = (
         'import sys\n'
         'from depth_ros.pipeline.fusion import FusionPipeline\n'
-        'assert FusionPipeline().method_name == "guided"\n'
-        'print({"torch", "onnx", "onnxruntime", "openvino", "tensorrt"} & set(sys.modules))'
+        'assert FusionPipeline().method_name in ("lite", "guided")\n'
+        'print({"torch", "onnx", "tensorrt"} & set(sys.modules))'
     )
     environment = {'DEPTH_ROS_CACHE': str(tmp_path), 'PYTHONPATH': ':'.join(sys.path)}
     answer = subprocess.run(
