@@ -1,6 +1,7 @@
 """What a frame costs: the whole pipeline by stage, against the published IP-Basic fill alone.
 
-Run: python3 benchmarks/pipeline.py [--repeat 100] [--json]. Times are medians in milliseconds on
+Run: python3 benchmarks/pipeline.py [--method lite --backend openvino --threads 2] [--repeat 100]
+[--json]. By default both `guided` and `lite` are measured. Times are medians in milliseconds on
 1242x375 and a sweep of 120,000 points: a real one where $DEPTH_ROS_DATA (default ../shared) holds
 data/kitti_obj_000001, else one made here. IP-Basic and the pipeline take turns, so that whatever
 else the machine does slows both.
@@ -25,7 +26,7 @@ from depth_ros.frame import Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.cloud import cloud_shape, fill_cloud
 from depth_ros.methods import ip_basic
-from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.config import EngineConfig, PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 
 ROOT = Path(os.environ.get('DEPTH_ROS_DATA') or Path(__file__).resolve().parents[2] / 'shared')
@@ -69,9 +70,10 @@ def synthetic_frame() -> Frame:
     return Frame(image, camera, 0, points, T_camera_lidar)
 
 
-def measure(frame: Frame, repeat: int) -> dict[str, float]:
+def measure(frame: Frame, repeat: int, config: PipelineConfig) -> dict[str, float]:
     """Median times in milliseconds: of IP-Basic, of each stage, of the cloud, of all of it."""
-    pipeline = FusionPipeline(PipelineConfig(method='guided'))
+    pipeline = FusionPipeline(config)
+    pipeline.prepare(frame)
     view = pipeline.observe(frame)
     cloud = np.empty(cloud_shape(view.intrinsics), np.float32)
     times: dict[str, list[float]] = {}
@@ -99,22 +101,32 @@ def main() -> None:
     """Print the table, or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--repeat', type=int, default=100, help='measured frames (default 100)')
+    parser.add_argument(
+        '--method', action='append', choices=('guided', 'lite'), help='default is both'
+    )
+    parser.add_argument('--backend', default='auto', help='of networks (default auto)')
+    parser.add_argument('--threads', type=int, default=0, help='of networks; 0 = chosen')
     parser.add_argument('--json', action='store_true', help='print one JSON object instead')
     arguments = parser.parse_args()
     name, frame = input_frame()
-    ms = measure(frame, arguments.repeat)
-    ratio = ms['total'] / ms['ip_basic']
+    methods = arguments.method or ['guided', 'lite']
+    engine = EngineConfig(backend=arguments.backend, threads=arguments.threads)
+    ms = {
+        method: measure(frame, arguments.repeat, PipelineConfig(method=method, engine=engine))
+        for method in methods
+    }
     if arguments.json:
-        print(json.dumps({'input': name, 'points': len(frame.points), 'ms': ms, 'ratio': ratio}))
+        print(json.dumps({'input': name, 'points': len(frame.points), 'ms': ms}))
         return
     height, width = frame.image.shape[:2]
     print(f'{width}x{height}, {len(frame.points):,} points ({name}), median of {arguments.repeat}')
-    rows = {
-        'ip_basic fill alone': ms.pop('ip_basic'),
-        **{f'guided: {k}': v for k, v in ms.items()},
-    }
-    print('\n'.join(f'  {row:<24}{value:8.2f} ms' for row, value in rows.items()))
-    print(f'  {"total / ip_basic":<24}{ratio:8.2f}')
+    for method, stages in ms.items():
+        print(f'{method}')
+        fill = stages.pop('ip_basic')
+        rows = {'ip_basic fill alone': fill, **stages}
+        print('\n'.join(f'  {row:<24}{value:8.2f} ms' for row, value in rows.items()))
+        for stage in ('complete', 'total'):
+            print(f'  {f"{stage} / ip_basic":<24}{stages[stage] / fill:8.2f}')
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from depth_ros.cli.source import parse_settings
 from depth_ros.errors import ConfigError
 from depth_ros.training import checkpoint
 from depth_ros.training.config import read
+from depth_ros.training.ship import ship
 from depth_ros.training.tasks import prepare, task
 from depth_ros.training.train import train
 
@@ -35,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='only make what is learned from: cast the scenes, or have the teacher see the images',
     )
     parser.add_argument(
+        '--ship',
+        type=Path,
+        metavar='DIR',
+        help='only write what ships with the package, of the best weights of a finished run of '
+        'lite: weights with their sigma scaled to held-out errors, and ONNX files',
+    )
+    parser.add_argument(
         '--resume',
         action='store_true',
         help='insist on a checkpoint in run.output; one that is there is always gone on from',
@@ -49,6 +57,10 @@ def main(args: argparse.Namespace) -> int:
             prepare(config, progress)
         return 0
     folder = Path(config.run.output)
+    if args.ship:
+        for name, size_bytes in ship(folder / 'best.safetensors', config, args.ship).items():
+            print(f'{size_bytes:>9} {args.ship / name}')
+        return 0
     if args.resume and not checkpoint.exists(folder):
         raise ConfigError(f'--resume: there is no checkpoint in {folder}.')
     with noted() as signals, ProgressBar('train') as progress:

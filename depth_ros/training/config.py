@@ -84,6 +84,9 @@ class ObjectiveConfig:
     log_l1: float = option(0.0, 'Weight of |ln depth - ln truth|.', minimum=0.0)
     clipped_l1: float = option(0.0, 'Weight of |depth - truth|, at most clip_m.', minimum=0.0)
     clip_m: float = option(5.0, 'What is farther off pulls no more [m].', minimum=0.01)
+    relative_l2: float = option(
+        0.0, 'Weight of the squared error as a share of the truth, at most a half.', minimum=0.0
+    )
     l2_of_all: float = option(
         0.0, 'Weight of squared errors over the number of all pixels.', minimum=0.0
     )

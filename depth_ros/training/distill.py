@@ -38,6 +38,7 @@ class Objective:
         log_l1: |ln depth - ln truth|.
         clipped_l1: |depth - truth| in metres, each at most `clip_m`.
         clip_m: what is farther off pulls no more.
+        relative_l2: ((depth - truth) / truth)^2, of shares up to a half.
         l2_of_all: squared error in metres, over the number of all pixels.
         ssi: error against the teacher up to scale and shift, in metres.
         affine_invariant: the same with median and mean absolute deviation in place of a fit.
@@ -54,6 +55,7 @@ class Objective:
     log_l1: float = 0.0
     clipped_l1: float = 0.0
     clip_m: float = 5.0
+    relative_l2: float = 0.0
     l2_of_all: float = 0.0
     ssi: float = 0.0
     affine_invariant: float = 0.0
@@ -106,6 +108,8 @@ class Objective:
             yield 'log_l1', losses.log_l1(depth.clamp_min(MIN_DEPTH_M), truth, known)
         if self.clipped_l1:
             yield 'clipped_l1', losses.clipped_l1(depth, truth, known, self.clip_m)
+        if self.relative_l2:
+            yield 'relative_l2', losses.relative_l2(depth, truth, known)
         if self.l2_of_all:
             yield 'l2_of_all', losses.l2_of_all(depth, truth, known)
         taught = teacher.isfinite()
@@ -147,8 +151,9 @@ FINETUNING = Objective(l1=1.0, ssi=1.0, gradient=1.0)
 """Stage 2 of DMD3C: L_sup + L_SSIL + L_reg, each at weight 1."""
 BPNET = Objective(l2_of_all=1.0)
 """BP-Net's MSMSE (CVPR 2024): a quarter for each coarser of six outputs."""
-LITE = Objective(log_l1=3.0, clipped_l1=0.05, laplace=0.1)
-"""Stage 1 of `lite`: relative errors count near and far alike; metres, since RMSE counts them."""
+LITE = Objective(log_l1=3.0, clipped_l1=0.05, relative_l2=6.0, laplace=0.1)
+"""Stage 1 of `lite`: relative errors count near and far alike, large ones by their square; metres,
+since RMSE counts them."""
 LITE_FINETUNING = dataclasses.replace(LITE, ssi=0.05, gradient=0.05)
 """Stage 2 of `lite`: the teacher's terms, in metres too, weigh as those on the truth in metres."""
 

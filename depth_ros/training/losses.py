@@ -60,6 +60,13 @@ def clipped_l1(prediction: Tensor, truth: Tensor, mask: Tensor, limit: float) ->
     return masked_mean((prediction - truth).abs().clamp_max(limit), mask)
 
 
+def relative_l2(prediction: Tensor, truth: Tensor, mask: Tensor, limit: float = 0.5) -> Tensor:
+    """Mean squared error as a share of the truth, each share at most `limit`."""
+    prediction, truth = neutral(mask, prediction, truth)
+    share = (prediction - truth) / truth
+    return masked_mean(share.clamp(-limit, limit).square(), mask)
+
+
 def log_l1(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute error of the logarithm; maps are positive in the mask."""
     prediction, truth = neutral(mask, prediction, truth)

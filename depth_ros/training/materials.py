@@ -84,7 +84,9 @@ class Palette:
         light = rng.uniform(*tone) * colour * (1 + 0.1 * rng.normal(size=3))
         contrast = rng.uniform(0, 1) ** 1.5
         second = rng.uniform(*tone) * (1 + saturation * rng.normal(size=3))
-        dark = light * (1 - contrast) if rng.random() < 0.7 else light + contrast * (second - light)
+        dark = (
+            light * (1 - contrast) if rng.random() < 0.7 else light + contrast * (second - light)
+        )
         self.light.append(np.clip(light, 0.01, 1))
         self.dark.append(np.clip(dark, 0.01, 1))
         self.texture.append(int(rng.choice(numbers)))
@@ -124,7 +126,9 @@ def _pattern(rng: np.random.Generator) -> Float32:
         long = rng.integers(1, 4)
         across = (x / long + 0.5 * (np.floor(y) % 2)) % 1
         joint = rng.uniform(0.03, 0.12)
-        brick = np.floor(y) * 57 + np.floor(x / long + 0.5 * (np.floor(y) % 2)) % (cells / long) * 13
+        brick = (
+            np.floor(y) * 57 + np.floor(x / long + 0.5 * (np.floor(y) % 2)) % (cells / long) * 13
+        )
         shade = 0.6 + 0.4 * ((brick * 0.618) % 1)
         values = np.where((across < joint / long) | (y % 1 < joint), 0.1, shade)
     elif kind == 1:

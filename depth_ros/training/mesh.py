@@ -87,10 +87,14 @@ class Caster:
         normal = found['Ng']
         length = np.linalg.norm(normal, axis=1, keepdims=True)
         towards = -np.sign(np.einsum('ij,ij->i', normal, rays))[:, None]
-        normal = np.where(missed[:, None], np.float32(0), towards * normal / np.maximum(length, 1e-30))
+        normal = np.where(
+            missed[:, None], np.float32(0), towards * normal / np.maximum(length, 1e-30)
+        )
         return Hits(t, face, normal.astype(np.float32))
 
-    def blocked(self, origins: Float32, directions: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    def blocked(
+        self, origins: Float32, directions: npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.bool_]:
         """Whether rays from `origins` (N, 3) along `directions` (N, 3) hit anything."""
         rays = np.ascontiguousarray(directions, dtype=np.float32)
         found = self._scene.run(np.ascontiguousarray(origins, np.float32), rays, query='OCCLUDED')

@@ -39,9 +39,19 @@ class Props:
         if kind == 0:
             belt = 0.55 * height
             nose, tail = rng.uniform(0.55, 0.75) * half, rng.uniform(0.35, 0.95) * half
-            body = [(-half, floor), (half, floor), (half, 0.45 * height), (0.95 * half, belt - 0.05)]
+            body = [
+                (-half, floor),
+                (half, floor),
+                (half, 0.45 * height),
+                (0.95 * half, belt - 0.05),
+            ]
             body += [(-0.97 * half, belt + 0.05), (-half, 0.5 * height)]
-            cabin = [(-tail, belt), (nose, belt - 0.08), (0.42 * nose, height), (-0.75 * tail, height)]
+            cabin = [
+                (-tail, belt),
+                (nose, belt - 0.08),
+                (0.42 * nose, height),
+                (-0.75 * tail, height),
+            ]
             add(shapes.extruded(body, rng.uniform(0.9, 1.0)), paint, at, (1, width, 1), yaw)
             glass = self._palette.glass()
             add(shapes.extruded(cabin, 0.75), glass, at, (1, 0.94 * width, 1), yaw)
@@ -100,7 +110,10 @@ class Props:
     def tree(self, at: Place, height: float) -> None:
         """A trunk, branches, and a crown of foliage one can partly see through."""
         rng, add = self._rng, self._builder.add
-        bark, green = self._palette.new(tone=(0.05, 0.35), hue=(1, 0.8, 0.6)), self._palette.green()
+        bark, green = (
+            self._palette.new(tone=(0.05, 0.35), hue=(1, 0.8, 0.6)),
+            self._palette.green(),
+        )
         trunk = rng.uniform(0.15, 0.55) * height
         thick = height * rng.uniform(0.02, 0.05)
         lean = rng.normal() * 0.05
@@ -176,14 +189,18 @@ class Props:
                         if rng.random() < 0.12:
                             balcony = self._off(at, yaw, x, side * (deep / 2 + 0.5), z - 0.3)
                             add(box(), trim, balcony, (2.2, 1.1, 1.0), yaw)
-        add(box(), trim, self._off(at, yaw, 0, 0, high - 0.2), (1.02 * long, 1.04 * deep, 0.3), yaw)
+        add(
+            box(), trim, self._off(at, yaw, 0, 0, high - 0.2), (1.02 * long, 1.04 * deep, 0.3), yaw
+        )
 
     def post(self, at: Place) -> None:
         """A pole: a lamp with an arm, a sign, a traffic light, a bollard, or just a pole."""
         rng, add = self._rng, self._builder.add
         metal = self._palette.new(tone=(0.05, 0.7))
         kind = rng.integers(5)
-        tall = (rng.uniform(4, 9), rng.uniform(2, 3), rng.uniform(3, 6), 1.0, rng.uniform(2, 8))[kind]
+        tall = (rng.uniform(4, 9), rng.uniform(2, 3), rng.uniform(3, 6), 1.0, rng.uniform(2, 8))[
+            kind
+        ]
         thick = rng.uniform(0.05, 0.22 if kind != 1 else 0.09)
         add(cylinder(8), metal, at, (thick, thick, tall), 0.0, rng.normal() * 0.01)
         yaw = rng.uniform(0, 2 * math.pi)

@@ -31,7 +31,8 @@ from depth_ros.training.scenes import Scene, scene
 from depth_ros.training.variety import varied
 
 STEP_M = 1 / 500
-"""Depth is kept in uint16 of this, up to 131 m."""
+"""Depth is kept in uint16 of this, below 131 m."""
+_TOO_FAR = 65535  # steps of returns that are farther
 VIEWS = 6
 """Views of a scene, since building its mesh costs as much as one of them."""
 _TRIES = 6
@@ -94,17 +95,15 @@ class Shards:
 
     Args:
         folder: with the shards.
-        first: number of the first shard to take.
-        last: number of the shard after the last; None takes all that are there.
 
     Raises:
         TrainingError: there are none.
     """
 
-    def __init__(self, folder: Path, first: int = 0, last: int | None = None) -> None:
-        paths = sorted(folder.glob('shard_*.npy'))[first:last]
+    def __init__(self, folder: Path) -> None:
+        paths = sorted(folder.glob('shard_*.npy'))
         if not paths:
-            raise TrainingError(f'{folder} has no shards {first} to {last}; make_shards casts them.')
+            raise TrainingError(f'{folder} has no shards; make_shards casts them.')
         self._paths = paths
 
     def __len__(self) -> int:
@@ -121,7 +120,12 @@ class Shards:
         f, cx, cy = (float(value) for value in row['camera'])
         K = np.array([[f, 0.0, cx], [0.0, f, cy], [0.0, 0.0, 1.0]])
         truth_m, sparse_m = (row[name] * np.float32(STEP_M) for name in ('depth', 'sparse'))
-        return Example(np.array(row['image']), sparse_m, truth_m, K), np.array(row['ring'])
+        seen = row['sparse'] < _TOO_FAR
+        sparse_m, ring = (
+            np.where(seen, sparse_m, np.float32(0)),
+            np.where(seen, row['ring'], NO_RING),
+        )
+        return Example(np.array(row['image']), sparse_m, truth_m, K), ring
 
 
 def _claim(folder: Path, config: ShardConfig) -> None:
@@ -204,4 +208,4 @@ def _open_view(world: Scene, intrinsics: Intrinsics, rng: np.random.Generator) -
 
 
 def _steps(depth_m: Float32) -> Any:
-    return np.rint(np.minimum(depth_m / np.float32(STEP_M), 65535)).astype(np.uint16)
+    return np.rint(np.minimum(depth_m / np.float32(STEP_M), _TOO_FAR)).astype(np.uint16)

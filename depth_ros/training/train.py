@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from depth_ros.engines.cpu import import_torch
 from depth_ros.engines.lock import locked
 from depth_ros.errors import ConfigError
 from depth_ros.pipeline.config import flatten
@@ -250,8 +251,7 @@ def _resumed(folder: Path, config: TrainConfig, learner: Learner) -> Status:
 @contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
     """Have PyTorch use a number of CPU threads; 0 = as many as it does."""
-    import torch
-
+    torch = import_torch()  # idle threads that spin would take the cores of the loader's workers
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -7,7 +7,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from depth_ros.frame import Float32, UInt8
+from depth_ros.frame import Bool, Float32, UInt8
 from depth_ros.geometry.projection import remove_occluded
 from depth_ros.methods.guided import MIN_RETURNS, rows_above, top_of_lidar
 from depth_ros.training.augment import mirrored
@@ -16,6 +16,8 @@ from depth_ros.training.scanners import NO_RING
 
 MAX_DEPTH_M = 120.0
 _MARGIN = 0.30  # of the pipeline's occlusion filter
+_SAME_SURFACE = 0.05  # a step or a bend by less of the depth is none
+_REACH = 0.25  # of a pixel; of three returns within it, the nearest is so far from its centre
 
 
 def varied(example: Example, ring: UInt8, rng: np.random.Generator) -> Example:
@@ -24,7 +26,8 @@ def varied(example: Example, ring: UInt8, rng: np.random.Generator) -> Example:
     Fewer rings (every second, fourth, eighth), or random points in place of a LiDAR; lost
     returns and lost regions; the occlusion filter of the pipeline, mostly; other distances; other
     colours, noise and compression; mirrored. Where too few returns would be left, all stay. The
-    truth ends where the LiDAR's view does, since nothing is published above it.
+    truth is `nearest_in_pixel` and ends where the LiDAR's view does, since nothing is published
+    above it.
 
     Args:
         example: with dense truth.
@@ -37,16 +40,54 @@ def varied(example: Example, ring: UInt8, rng: np.random.Generator) -> Example:
     sparse_m = _lost(sparse_m, rng)
     if np.count_nonzero(sparse_m) < 2 * MIN_RETURNS:
         sparse_m = example.sparse_m
-    truth_m = example.truth_m
+    truth_m = nearest_in_pixel(example.truth_m, rng)
     if rng.random() < 0.4:
         factor = np.float32(np.exp(rng.uniform(np.log(0.5), np.log(1.6))))
         sparse_m, truth_m = sparse_m * factor, truth_m * factor
+    unknown = truth_m > MAX_DEPTH_M
     if sparse_m.any():
-        above = rows_above(top_of_lidar(sparse_m), len(sparse_m))
-        truth_m = np.where(above | (truth_m > MAX_DEPTH_M), np.float32(0), truth_m)
+        unknown |= rows_above(top_of_lidar(sparse_m), len(sparse_m))
+    truth_m = np.where(unknown, np.float32(0), truth_m)
     image = photographed(example.image, rng)
     example = dataclasses.replace(example, image=image, sparse_m=sparse_m, truth_m=truth_m)
     return mirrored(example) if rng.random() < 0.5 else example
+
+
+def nearest_in_pixel(truth_m: Float32, rng: np.random.Generator) -> Float32:
+    """Truth (H, W) as LiDAR gives it: the nearest surface within a pixel, not at its centre.
+
+    Sweeps are drawn into pixels with a z-buffer: the sparse depth of the pipeline, and the truth
+    of KITTI, which gathers eleven of them (Uhrig et al., "Sparsity invariant CNNs", 3DV 2017). On
+    a slope the few returns within a pixel lie around its centre, and the nearest of them stays.
+    At an edge, the nearer surface reaches into the pixel beside it if the edge runs through that
+    half of the way between their centres.
+
+    Args:
+        truth_m: depth at the centres of pixels in metres, 0 = unknown.
+        rng: decides where edges run.
+    """
+    height, width = truth_m.shape
+    around_m, nearest_m = np.pad(truth_m, 1), truth_m
+    for row, column in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        beside_m = around_m[row : row + height, column : column + width]
+        opposite_m = around_m[2 - row : 2 - row + height, 2 - column : 2 - column + width]
+        same = beside_m > (1 - _SAME_SURFACE) * truth_m
+        same |= _straight(beside_m, truth_m, opposite_m)
+        reaches = same | (rng.random(truth_m.shape, dtype=np.float32) < 0.5)
+        within_m = np.where(same, truth_m + _REACH * (beside_m - truth_m), beside_m)
+        nearer = (beside_m > 0) & (beside_m < truth_m) & reaches
+        nearest_m = np.where(nearer, np.minimum(nearest_m, within_m), nearest_m)
+    return nearest_m
+
+
+def _straight(one_m: Float32, middle_m: Float32, other_m: Float32) -> Bool:
+    """Where three pixels in a row see one plane, whose inverse depth is linear over the image.
+
+    Far ground rises by more from row to row than many an edge.
+    """
+    with np.errstate(divide='ignore', invalid='ignore'):
+        bend = np.abs(middle_m / one_m + middle_m / other_m - 2)
+    return np.asarray((one_m > 0) & (other_m > 0) & (bend < _SAME_SURFACE))
 
 
 def _sensed(example: Example, ring: UInt8, rng: np.random.Generator) -> Float32:

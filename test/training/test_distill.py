@@ -45,7 +45,19 @@ def test_lite_by_hand() -> None:
     total, _ = LITE.loss(prediction, {'truth': TRUTH, 'teacher': NO_TEACHER})
     log_l1 = (math.log(1.5) + math.log(2.0)) / 2
     laplace = (1.0 + 2.0) / 2  # ln(2 b) = 0
-    assert total.item() == pytest.approx(3 * log_l1 + 0.15 * 2.5 + 0.1 * laplace)
+    relative_l2 = 0.5**2  # the second one is cut at a half
+    assert total.item() == pytest.approx(3 * log_l1 + 0.05 * 2.5 + 6 * relative_l2 + 0.1 * laplace)
+
+
+def test_a_likelihood_teaches_the_variance_and_leaves_depth_alone() -> None:
+    depth = DEPTH.clone().requires_grad_()
+    log_variance = torch.full_like(TRUTH, math.log(0.5)).requires_grad_()
+    total, _ = Objective(laplace=1.0).loss(
+        Prediction((depth,), log_variance), {'truth': TRUTH, 'teacher': NO_TEACHER}
+    )
+    total.backward()
+    assert depth.grad is None
+    assert log_variance.grad.abs().sum() > 0
 
 
 def test_finetuning_takes_a_teacher_of_any_scale_and_shift() -> None:

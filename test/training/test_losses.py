@@ -30,6 +30,7 @@ LOSSES: dict[str, Callable[[Any, Any, Any], Any]] = {
     'l2_of_all': losses.l2_of_all,
     'clipped_l1': lambda p, t, m: losses.clipped_l1(p, t, m, 2.0),
     'log_l1': losses.log_l1,
+    'relative_l2': losses.relative_l2,
     'ssi': losses.ssi,
     'affine_invariant': losses.affine_invariant,
     'silog': losses.silog,
@@ -81,6 +82,12 @@ def test_l1_l2_and_clipped_by_hand() -> None:
     assert losses.l2(prediction, truth, mask).item() == 5.0  # (1 + 9) / 2
     assert losses.l2_of_all(prediction, truth, mask).item() == pytest.approx(10 / 3)
     assert losses.clipped_l1(prediction, truth, mask, 2.0).item() == 1.5  # (1 + 2) / 2
+
+
+def test_relative_l2_by_hand() -> None:
+    prediction, truth = maps([3.0, 5.0, 40.0]), maps([2.5, 4.0, 10.0])
+    got = losses.relative_l2(prediction, truth, everywhere(truth))
+    assert got.item() == pytest.approx((0.2**2 + 0.25**2 + 0.5**2) / 3)  # the last one is cut
 
 
 def test_log_l1_by_hand() -> None:
