@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
+import importlib.util
 import logging
 import shutil
 import warnings
@@ -69,9 +71,7 @@ def _intact(path: Path) -> Exported | None:
     return exported
 
 
-def export(
-    request: NetworkRequest, folder: Path | None = None, golden_step: int = 1
-) -> Exported:
+def export(request: NetworkRequest, folder: Path | None = None, golden_step: int = 1) -> Exported:
     """The requested network as an ONNX file, made and checked unless it is there already.
 
     It has static shapes, standard operators and its weights within. Nothing is put in place
@@ -109,6 +109,12 @@ def require_libraries() -> None:
             importlib.import_module(library)
         except ImportError as error:
             raise MissingDependencyError(library, extra) from error
+
+
+@functools.cache
+def can_export() -> bool:
+    """Whether the libraries for an export are installed; none of them is imported."""
+    return all(importlib.util.find_spec(library) for library in _NEEDED)
 
 
 def _export_to(path: Path, request: NetworkRequest, golden_step: int) -> Exported:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from depth_ros.frame import CameraView, DepthEstimate, Float32
+from depth_ros.engines.export import can_export
+from depth_ros.errors import MethodError
+from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.methods.guided import MIN_RETURNS, complete_below, rows_above, top_of_lidar
 from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import lite
-from depth_ros.errors import MethodError
 
 
 class Lite(NetworkMethod):
@@ -54,13 +55,12 @@ class Lite(NetworkMethod):
         if found < MIN_RETURNS:
             raise MethodError(f'lite needs {MIN_RETURNS} LiDAR returns in the image, got {found}.')
         height, width = view.sparse_m.shape
-        engine = self._slot.opened(self._network_size(height, width))
+        size = self._network_size(height, width)
+        engine = self._slot.opened(size)
         top = top_of_lidar(view.sparse_m)
         prior = complete_below(view.image, view.sparse_m, int(top.min()))
-        inputs = lite.graph_inputs(
-            *lite.padded(view.image, view.sparse_m, *prior, size=self._network_size(height, width))
-        )
-        outputs = engine.infer(inputs)
+        inputs = lite.padded(view.image, view.sparse_m, *prior, size=size)
+        outputs = engine.infer(lite.graph_inputs(*inputs))
         depth_m, log_variance = (outputs[name][0, 0, :height, :width] for name in lite.OUTPUTS)
         sigma_m = depth_m * np.exp(0.5 * log_variance)
         unknown = ~((depth_m > 0) & np.isfinite(depth_m) & np.isfinite(sigma_m))
@@ -70,4 +70,4 @@ class Lite(NetworkMethod):
         return DepthEstimate(depth_m, sigma_m)
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
-        return lite.padded_size(height, width)
+        return lite.network_size(height, width, may_export=can_export())

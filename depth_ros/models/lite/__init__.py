@@ -6,6 +6,7 @@ a function is called, not with this package.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ OUTPUTS = ('depth', 'log_variance')
 SHIPPED = Path(__file__).parent / 'shipped'
 """Where the package has the weights, and the network as ONNX at some sizes."""
 WEIGHTS = SHIPPED / 'lite.safetensors'
+SIZES = ((240, 320), (384, 1248), (480, 640), (480, 848), (720, 1280), (1200, 1920))
+"""(height, width) of the shipped ONNX files: KITTI and what cameras of robots deliver."""
 
 
 def build() -> nn.Module:
@@ -79,9 +82,23 @@ def golden_inputs(height: int, width: int) -> Arrays:
     return graph_inputs(rgb, sparse_m, prior_m, (0.03 + 0.04 * prior_m).astype(np.float32))
 
 
-def padded_size(height: int, width: int) -> tuple[int, int]:
-    """The smallest size that is a multiple of `STRIDE` and holds an image."""
-    return height + -height % STRIDE, width + -width % STRIDE
+def network_size(height: int, width: int, may_export: bool = True) -> tuple[int, int]:
+    """(height, width) at which the network runs for an image.
+
+    The smallest of `SIZES` that holds it, for a file of that size is there. Where that is not the
+    first of them and would more than double the work, the smallest multiple of `STRIDE`.
+
+    Args:
+        height: of the image in pixels.
+        width: of the image in pixels.
+        may_export: whether another size can be had; otherwise any of `SIZES` that holds it is
+            better.
+    """
+    exact = height + -height % STRIDE, width + -width % STRIDE
+    holding = [size for size in SIZES if size[0] >= height and size[1] >= width]
+    smallest = min(holding, key=math.prod, default=exact)
+    limit = max(2 * math.prod(exact), math.prod(SIZES[0]))
+    return smallest if math.prod(smallest) <= limit or not may_export else exact
 
 
 def padded(

@@ -67,7 +67,8 @@ class Lite(nn.Module):
         residual = ((sparse - prior) * inverse * found).clamp(-1.0, 1.0)
         around = F.avg_pool2d(mean, 5, 1, 2, count_include_pad=False)
         relief = (inverse * _repeat(1.0 / around) - 1.0).clamp(-1.0, 2.0)
-        rgb = image.permute(0, 3, 1, 2).to(inverse.dtype) * (1 / 255) - 0.5
+        # TensorRT casts bytes but does not move them.
+        rgb = image.to(inverse.dtype).permute(0, 3, 1, 2) * (1 / 255) - 0.5
         full = torch.cat((rgb, 3 * relief, 5 * residual, found), 1)
 
         near, far = _extremes(inverse)

@@ -1,0 +1,134 @@
+"""`lite` as a depth method: what goes in and out of the network, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from depth_ros.engines.base import NetworkRequest
+from depth_ros.errors import MethodError, ModelError
+from depth_ros.frame import CameraView
+from depth_ros.geometry.camera import Intrinsics
+from depth_ros.methods import lite as method_module
+from depth_ros.methods import network_slot
+from depth_ros.methods.base import Preparable
+from depth_ros.methods.guided import Guided
+from depth_ros.methods.lite import Lite
+from depth_ros.models import lite
+
+CAMERA = Intrinsics(70, 50, 60.0, 61.0, 34.2, 25.1)
+
+
+class Recorder:
+    """An engine that keeps what it is given and answers with the prior and a sigma of a tenth."""
+
+    backend, device, precision = 'recorder', 'cpu', 'fp32'
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, Any] = {}
+
+    def infer(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        self.inputs = dict(inputs)
+        depth = inputs['prior'].copy()
+        log_variance = np.full(depth.shape, 2 * np.log(0.1), np.float32)
+        depth[..., 49, :3] = -1.0, np.inf, np.nan
+        log_variance[..., 49, 3] = np.inf
+        return {'depth': depth, 'log_variance': log_variance}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[NetworkRequest, Recorder]]:
+    """What the method opens, in order."""
+    opened: list[tuple[NetworkRequest, Recorder]] = []
+
+    def open_engine(request: NetworkRequest, *args: Any, **options: Any) -> Recorder:
+        opened.append((request, Recorder()))
+        return opened[-1][1]
+
+    monkeypatch.setattr(network_slot, 'open_engine', open_engine)
+    return opened
+
+
+@pytest.fixture
+def view() -> CameraView:
+    """A slope with returns in the lower half."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    depth_m = np.broadcast_to(np.linspace(30, 5, 50, dtype=np.float32)[:, None], (50, 70))
+    sparse_m = np.where(rng.random((50, 70)) < 0.2, depth_m, np.float32(0))
+    sparse_m[:25] = 0
+    return CameraView(image, sparse_m, CAMERA)
+
+
+def test_the_network_sees_the_view_and_what_guided_makes_of_it(
+    engines: list[Any], view: CameraView
+) -> None:
+    estimate = Lite(precision='fp32').estimate(view)
+    ((request, engine),) = engines
+    assert (request.family, request.weights) == ('lite', lite.WEIGHTS)
+    assert (request.height, request.width) == (240, 320)
+    given, guided = engine.inputs, Guided().estimate(view)
+    np.testing.assert_array_equal(given['image'][0, :50, :70], view.image)
+    np.testing.assert_array_equal(given['sparse'][0, 0, :50, :70], view.sparse_m)
+    for name, values in (('prior', guided.depth_m), ('prior_sigma', guided.sigma_m)):
+        shown = given[name][0, 0, :50, :70]
+        np.testing.assert_allclose(shown[guided.valid], values[guided.valid], rtol=1e-5)
+        assert np.isfinite(given[name]).all()  # above the LiDAR, too
+    assert estimate.depth_m.shape == (50, 70)
+    known = estimate.valid
+    np.testing.assert_allclose(estimate.sigma_m[known], 0.1 * estimate.depth_m[known], rtol=1e-5)
+
+
+def test_nothing_is_known_above_the_lidar_unless_that_is_asked_for(
+    engines: list[Any], view: CameraView
+) -> None:
+    below = Lite(precision='fp32').estimate(view)
+    np.testing.assert_array_equal(
+        np.isnan(below.depth_m)[:49], np.isnan(Guided().estimate(view).depth_m)[:49]
+    )
+    assert np.isnan(below.depth_m[:15]).all()
+    everywhere = Lite(precision='fp32', extrapolate=True).estimate(view)
+    assert np.isfinite(everywhere.depth_m[:49]).all()
+
+
+def test_what_no_depth_can_be_is_unknown(engines: list[Any], view: CameraView) -> None:
+    estimate = Lite(precision='fp32').estimate(view)
+    assert np.isnan(estimate.depth_m[49, :4]).all()
+    assert np.isnan(estimate.sigma_m[49, :4]).all()
+    assert estimate.valid[49, 4:].all()
+
+
+@pytest.mark.parametrize(('may_export', 'size'), [(True, (192, 624)), (False, (480, 640))])
+def test_a_size_that_does_not_ship_is_exported_if_that_is_possible(
+    engines: list[Any], may_export: bool, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(method_module, 'can_export', lambda: may_export)
+    method = Lite(precision='fp32')
+    assert isinstance(method, Preparable)
+    method.prepare(188, 621)
+    assert [(request.height, request.width) for request, _ in engines] == [size]
+    assert method.fits(188, 621)
+    assert method.fits(180, 610)
+    assert not method.fits(720, 1280)
+
+
+def test_too_few_returns_are_refused(engines: list[Any], view: CameraView) -> None:
+    few = np.zeros_like(view.sparse_m)
+    few[40, :5] = 9.0
+    with pytest.raises(MethodError, match='16 LiDAR returns in the image, got 5'):
+        Lite(precision='fp32').estimate(CameraView(view.image, few, CAMERA))
+    assert not engines
+
+
+def test_weights_of_ones_own_must_be_there(view: CameraView, tmp_path: Path) -> None:
+    pytest.importorskip('onnxruntime')
+    method = Lite(tmp_path / 'mine.safetensors', backend='onnxruntime', precision='fp32')
+    with pytest.raises(ModelError, match='mine.safetensors'):
+        method.estimate(view)
