@@ -24,7 +24,7 @@ demo test bench: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-demo: $(VENV)/.ros ## simulated sensors through the real nodes; results in out/demo
+demo: $(VENV)/.ros $(VENV)/.onnxruntime ## simulated sensors through the real nodes; results in out/demo
 	$(VENV)/bin/depth_ros demo -o out/demo
 
 test: $(VENV)/.ros $(VENV)/.test $(VENV)/.networks ## all tests; make test ARGS='-k name' for some
@@ -64,7 +64,7 @@ TORCH := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX) torch==2.13.0,torch==2.1
 TENSORRT_RTX := tensorrt-rtx-cu13==1.7.1.116
 $(VENV)/.networks: setup.py setup.cfg pyproject.toml | $(VENV)/.made
 	@if $(PIP) --retries 1 $(TORCH); then \
-	  $(PIP) --editable '.[export,openvino]' || exit 1; \
+	  $(PIP) --editable '.[export,openvino,train,nyu]' || exit 1; \
 	  $(PIP) $(TENSORRT_RTX) || echo 'No TensorRT-RTX for this machine: its tests are skipped.'; \
 	  touch $@; \
 	else \

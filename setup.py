@@ -20,6 +20,8 @@ ROS_JAZZY = [
 ]
 TEST = ['hypothesis>=6.100,<7', 'pytest>=7.4,<10', 'pyyaml>=6,<7']
 TORCH = ['torch>=2.6,<3', 'safetensors>=0.4,<1']
+# It has no wheels for ARM.
+EMBREEX = 'embreex>=4.4,<5; platform_machine == "x86_64"'
 ONNXRUNTIME = ['onnxruntime>=1.18,<2']
 LINT = ['mypy>=1.18,<3', 'ruff>=0.17,<0.18']
 
@@ -37,6 +39,7 @@ setup(
         (f'{SHARE}/config', sorted(map(str, Path('config').glob('*.*')))),
         (f'{SHARE}/launch', sorted(map(str, Path('launch').glob('*.launch.py')))),
     ],
+    package_data={'depth_ros.models.lite': ['shipped/*']},
     zip_safe=False,
     install_requires=['numpy>=1.21,<3', 'opencv-python-headless>=4.5.4,<6'],
     extras_require={
@@ -49,7 +52,7 @@ setup(
         'openvino': ['openvino>=2024.4,<2027'],
         'export': [*TORCH, *ONNXRUNTIME, 'onnx>=1.16,<2', 'onnxscript>=0.3,<1'],
         'open3d': ['open3d>=0.18,<1'],
-        'train': [*TORCH, 'embreex>=4.4,<5', 'pyyaml>=6,<7', 'tensorboard>=2.14,<3'],
+        'train': [*TORCH, EMBREEX, 'pyyaml>=6,<7', 'tensorboard>=2.14,<3'],
         'nyu': ['h5py>=3.8,<4'],
         'rosbags': ['rosbags>=0.10,<1'],
     },
