@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -223,8 +224,9 @@ def _exported(request: NetworkRequest, may_build: bool) -> Exported:
 
 def _no_gpu_device() -> bool:
     """Whether there cannot be a GPU: importing PyTorch, which would tell, takes seconds."""
-    linux = sys.platform == 'linux'
-    return linux and not any(any(_DEVICES.glob(name)) for name in _GPU_DEVICES)
+    if sys.platform != 'linux' or os.environ.get('CUDA_VISIBLE_DEVICES'):  # somebody knows better
+        return False
+    return not any(any(_DEVICES.glob(name)) for name in _GPU_DEVICES)
 
 
 def _tensorrt_obstacle() -> str:

@@ -50,7 +50,7 @@ def choose(name: str, weights: str = '', backend: str = 'auto') -> tuple[str, st
 
 def _usable(backend: str) -> tuple[Candidate | None, list[str]]:
     """The best way to run networks here, and what is against those that would be better."""
-    obstacles = []
+    obstacles: list[str] = []
     for candidate in candidates(backend):
         if not candidate.obstacle:
             return candidate, obstacles

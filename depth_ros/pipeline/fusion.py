@@ -29,7 +29,7 @@ STAND_IN = 'guided'
 """The method that completes until another one is ready."""
 
 _MADE_OF = {
-    'auto': ('bpnet', 'lite', 'engine', 'guided'),
+    'auto': ('bpnet', 'engine'),
     'lite': ('lite', 'engine', 'guided'),
     'bpnet': ('bpnet', 'engine'),
     'mono': ('mono', 'engine'),

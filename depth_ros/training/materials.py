@@ -19,7 +19,7 @@ TEXTURES = 48
 SIZE = 256
 LEVELS = 5
 """Of each texture's pyramid, so that distant ones do not flicker."""
-PLAIN, PATTERN, FACADE = range(0, 16), range(16, 36), range(36, 48)
+PLAIN, PATTERN, FACADE = range(16), range(16, 36), range(36, 48)
 """Numbers of textures that are noise, regular patterns, and rows of windows."""
 
 

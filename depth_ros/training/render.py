@@ -85,7 +85,7 @@ def photograph(
     if at.size:
         points = origin + depth_m[at, None] * directions[at]
         surface = material[hits.face[at]]
-        colour = _colour(points, hits.normal[at], surface, depth_m[at] / intrinsics.fx, palette)
+        colour = _colour(points, hits.normal[at], surface, depth_m[at] / np.float32(intrinsics.fx), palette)
         lit = _lit(caster, points, hits.normal[at], light)
         mirror = np.array(palette.mirror, np.float32)[surface][:, None]
         rgb[at] = (1 - mirror) * colour * lit + mirror * sky[at] * rng.uniform(0.3, 1.0)
@@ -98,7 +98,7 @@ def photograph(
 def _colour(
     points: Float32, normal: Float32, surface: Int32, pixel_m: Float32, palette: Palette
 ) -> Float32:
-    """Colour (N, 3) of the material at points: its texture, laid on the nearest of three planes."""
+    """Colour (N, 3) of the material at points: its texture, on the nearest of three planes."""
     tile_m = np.array(palette.tile_m, np.float32)[surface]
     axis = np.argmax(np.abs(normal), axis=1)
     across = np.where(axis == 0, points[:, 1], points[:, 0]) / tile_m

@@ -97,7 +97,7 @@ def street(rng: np.random.Generator) -> Scene:
         props.clutter(on(rng.uniform(5, 60), rng.normal() * 1.2 * half), rng.uniform(0.2, 2.5))
     for _ in range(rng.integers(0, 3)):
         start, end = (
-            np.array(on(rng.uniform(0, 60), rng.uniform(-15, 15))) + (0, 0, rng.uniform(4, 9))
+            np.add(on(rng.uniform(0, 60), rng.uniform(-15, 15)), (0, 0, rng.uniform(4, 9)))
             for _ in range(2)
         )
         props.wires(start, end)

@@ -24,9 +24,9 @@ from depth_ros.files import write_atomic
 from depth_ros.frame import Float32, Float64
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.training.examples import Example
-from depth_ros.training.lidar_sim import NO_RING, scan, sparse_depth
+from depth_ros.training.lidar_sim import scan, sparse_depth
 from depth_ros.training.render import photograph
-from depth_ros.training.scanners import random_scanner
+from depth_ros.training.scanners import NO_RING, random_scanner
 from depth_ros.training.scenes import Scene, scene
 from depth_ros.training.variety import varied
 

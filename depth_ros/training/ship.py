@@ -114,4 +114,4 @@ def _scale_sigma(model: nn.Module, factor: float) -> None:
     import torch
 
     with torch.no_grad():
-        model.head.bias[-1] += 2 * math.log(factor)  # type: ignore[index,union-attr]
+        model.head.bias[-1] += 2 * math.log(factor)

@@ -145,5 +145,6 @@ def photographed(image: UInt8, rng: np.random.Generator) -> UInt8:
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.4:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))]
-        image = cv2.imdecode(cv2.imencode('.jpg', image, quality)[1], cv2.IMREAD_COLOR)
+        stored = cv2.imencode('.jpg', image, quality)[1]
+        image = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
     return image

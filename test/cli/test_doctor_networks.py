@@ -46,6 +46,7 @@ def libraries(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in ('torch', 'tensorrt', 'onnxruntime', 'openvino'):
         (folder / f'{module}.py').write_text('raise ImportError')
     monkeypatch.setenv('PYTHONPATH', f'{folder}{os.pathsep}{REPOSITORY}')
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')  # so that PyTorch is asked
     return folder
 
 

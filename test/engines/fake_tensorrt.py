@@ -94,6 +94,7 @@ def install(trt: ModuleType, patch: pytest.MonkeyPatch) -> ModuleType:
     patch.setitem(sys.modules, 'tensorrt', trt)
     patch.setattr(tensorrt_engine, 'CudaLane', HostLane)
     patch.setattr(torch.cuda, 'is_available', lambda: True)
+    patch.setenv('CUDA_VISIBLE_DEVICES', '0')
     patch.setattr(torch.cuda, 'get_device_name', lambda device=None: 'Orin')
     patch.setattr(torch.cuda, 'get_device_capability', lambda device=None: (8, 7))
     patch.setattr(torch.version, 'cuda', '12.6')

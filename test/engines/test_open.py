@@ -114,6 +114,7 @@ def test_without_the_device_file_of_a_gpu_nobody_is_asked(
 ) -> None:
     """PyTorch, which cannot be imported here, would be missed otherwise."""
     missing('torch')
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
     (tmp_path / 'nvidia0').rename(tmp_path / 'nvidiactl')
     found = {str(one): one.obstacle for one in candidates()}
     for way in ('tensorrt on cuda:0', 'torch on cuda:0'):

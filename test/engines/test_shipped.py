@@ -1,4 +1,4 @@
-"""What ships with the package of `lite`: whole, found without PyTorch, and what its settings say."""
+"""What ships of `lite`: whole, found without PyTorch, and what its settings say."""
 
 from __future__ import annotations
 

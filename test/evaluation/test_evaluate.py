@@ -26,6 +26,7 @@ from depth_ros.pipeline import fusion
 from depth_ros.pipeline.config import OutputConfig, PipelineConfig, replaced
 from depth_ros.pipeline.fusion import FusionPipeline
 
+GUIDED = PipelineConfig(method='guided')
 INTRINSICS = Intrinsics(192, 96, 150.0, 150.0, 95.5, 47.5)
 WALL_M = 6.0
 
@@ -55,7 +56,7 @@ class Walls:
 
 
 def test_a_wall_half_a_metre_off_its_truth_scores_half_a_metre():
-    evaluation = evaluate(Walls(), PipelineConfig())
+    evaluation = evaluate(Walls(), GUIDED)
     assert evaluation.truth == GROUND_TRUTH
     assert evaluation.method == 'guided'
     assert evaluation.scores.mae_mm == pytest.approx(500, abs=1)
@@ -72,12 +73,12 @@ def test_a_wall_half_a_metre_off_its_truth_scores_half_a_metre():
 
 
 def test_without_truth_held_out_returns_judge():
-    evaluation = evaluate(Walls(depth_gt_m=None), PipelineConfig(), held_out_share=0.1)
+    evaluation = evaluate(Walls(depth_gt_m=None), GUIDED, held_out_share=0.1)
     assert evaluation.truth == HELD_OUT_LIDAR
     assert evaluation.scores.mae_mm == pytest.approx(0, abs=5)
     assert evaluation.scores.density == 1.0
     with pytest.raises(EvaluationError, match='left_0'):
-        evaluate(Walls(depth_gt_m=None), PipelineConfig(), held_out_share=0.0)
+        evaluate(Walls(depth_gt_m=None), GUIDED, held_out_share=0.0)
 
 
 @pytest.mark.parametrize(('truth', 'share_seen'), [({}, 1.0), ({'depth_gt_m': None}, 0.7)])
@@ -91,7 +92,7 @@ def test_a_method_never_sees_the_returns_that_judge_it(monkeypatch, truth, share
 
     monkeypatch.setattr(FusionPipeline, 'complete', note)
     dataset = Walls(**truth)
-    evaluate(dataset, PipelineConfig(), held_out_share=0.3)
+    evaluate(dataset, GUIDED, held_out_share=0.3)
     returns = np.count_nonzero(dataset.sample(0).frame.sparse_m)
     assert np.mean(seen) / returns == pytest.approx(share_seen, abs=0.06)
 
@@ -102,7 +103,7 @@ def test_a_dataset_with_truth_for_some_is_judged_by_both():
             sample = super().sample(index)
             return sample if index % 2 else replace(sample, depth_gt_m=None)
 
-    evaluation = evaluate(Mixed(2), PipelineConfig())
+    evaluation = evaluate(Mixed(2), GUIDED)
     assert evaluation.truth == f'{GROUND_TRUTH} and {HELD_OUT_LIDAR}'
     kinds = [(image.camera_name, image.truth) for image in evaluation.images]
     assert kinds == [('left', HELD_OUT_LIDAR), ('right', GROUND_TRUTH)] * 2
@@ -130,8 +131,8 @@ def test_a_camera_learns_sigma_from_its_own_images_only():
         def sample(self, index):
             return replace(super().sample(2 * index), camera_name='left', name=f'left_{index}')
 
-    both = evaluate(Noisy(3), PipelineConfig())
-    alone = evaluate(LeftOnly(3), PipelineConfig())
+    both = evaluate(Noisy(3), GUIDED)
+    alone = evaluate(LeftOnly(3), GUIDED)
     assert [image.scores for image in both.images[::2]] == [i.scores for i in alone.images]
 
 
@@ -176,16 +177,16 @@ def test_each_method_is_ready_before_its_first_image_and_closed_after_the_last(
     monkeypatch.setitem(METHODS, 'bpnet', Slow)
     (tmp_path / 'weights').touch()
     settings = {'method': 'bpnet', 'bpnet.weights': str(tmp_path / 'weights')}
-    evaluation = evaluate(Walls(2), replaced(PipelineConfig(), settings))
+    evaluation = evaluate(Walls(2), replaced(GUIDED, settings))
     assert [method.life for method in made] == 2 * [['ready', 'image', 'image', 'closed']]
     assert max(sum(image.timings_ms.values()) for image in evaluation.images) < 250
     with pytest.raises(EvaluationError):
-        evaluate(Walls(depth_gt_m=None), replaced(PipelineConfig(), settings), held_out_share=0.9)
+        evaluate(Walls(depth_gt_m=None), replaced(GUIDED, settings), held_out_share=0.9)
     assert [method.life[-1] for method in made[2:]] == 2 * ['closed']
 
 
 def test_the_time_of_a_stage_is_the_median_over_images():
-    evaluation = evaluate(Walls(2), PipelineConfig())
+    evaluation = evaluate(Walls(2), GUIDED)
     for stage in ('project', 'complete'):
         times_ms = [image.timings_ms[stage] for image in evaluation.images]
         assert evaluation.ms[stage] == pytest.approx(np.median(times_ms))
@@ -251,12 +252,12 @@ def test_relative_depth_is_not_scored(mono, monkeypatch):
 
 def test_a_dataset_without_images_is_refused():
     with pytest.raises(EvaluationError, match='no scored images'):
-        evaluate(Walls(0), PipelineConfig())
+        evaluate(Walls(0), GUIDED)
 
 
 def test_the_same_seed_gives_the_same_scores():
     def scores(seed):
-        return evaluate(Walls(depth_gt_m=None), PipelineConfig(), seed=seed).scores.mae_mm
+        return evaluate(Walls(depth_gt_m=None), GUIDED, seed=seed).scores.mae_mm
 
     assert scores(1) == scores(1)
     assert scores(1) != scores(2)
@@ -264,14 +265,14 @@ def test_the_same_seed_gives_the_same_scores():
 
 def test_progress_is_told_image_by_image():
     told = []
-    evaluate(Walls(1), PipelineConfig(), progress=lambda done, of: told.append((done, of)))
+    evaluate(Walls(1), GUIDED, progress=lambda done, of: told.append((done, of)))
     assert told == [(1, 2), (2, 2)]
 
 
 def test_points_of_the_truth_stand_in_for_a_lidar():
     truth_m = np.full((INTRINSICS.height, INTRINSICS.width), 4.0, np.float32)
     walls = Walls(depth_gt_m=truth_m, frame=blind(Walls().sample(0)))
-    evaluation = evaluate(walls, PipelineConfig(), thinning=Thinning(points=400))
+    evaluation = evaluate(walls, GUIDED, thinning=Thinning(points=400))
     assert evaluation.scores.mae_mm == pytest.approx(0, abs=5)
 
 
@@ -288,7 +289,7 @@ def test_an_image_that_cannot_run_is_named():
     image = np.zeros((*shape, 3), np.uint8)
     empty = Frame(image, Camera(INTRINSICS), 0, sparse_m=np.zeros(shape, np.float32))
     with pytest.raises(EvaluationError, match='walls, left_0: No LiDAR return'):
-        evaluate(Walls(frame=empty), PipelineConfig())
+        evaluate(Walls(frame=empty), GUIDED)
 
 
 def test_a_result_has_its_pictures_on_one_sheet():

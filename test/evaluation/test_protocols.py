@@ -20,6 +20,7 @@ from depth_ros.methods.registry import METHODS
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 
+GUIDED = PipelineConfig(method='guided')
 NAN = np.nan
 NYU = Intrinsics(640, 480, 518.9, 519.5, 325.6, 253.7)
 
@@ -140,7 +141,7 @@ def test_under_a_protocol_a_method_sees_every_return_and_sigma_is_raw(monkeypatc
 
 def test_a_benchmark_does_not_judge_without_truth():
     with pytest.raises(EvaluationError, match='scene, cam_0: there is no ground truth'):
-        evaluate(Scene(truth=False), PipelineConfig(), protocol=PROTOCOLS['kitti-dc'])
+        evaluate(Scene(truth=False), GUIDED, protocol=PROTOCOLS['kitti-dc'])
 
 
 def test_nyu_judges_the_middle_of_half_the_size():
@@ -199,7 +200,7 @@ def test_nyu_gives_500_points_of_the_truth(monkeypatch):
             return sample(640, 480, truth_m=truth_m, camera=Camera(NYU))
 
     monkeypatch.setattr(FusionPipeline, 'observe', note)
-    evaluation = evaluate(Room(), PipelineConfig(), protocol=PROTOCOLS['nyu'])
+    evaluation = evaluate(Room(), GUIDED, protocol=PROTOCOLS['nyu'])
     assert seen[0].shape == (228, 304)
     assert np.count_nonzero(seen[0]) == 500
     assert evaluation.scores.rmse_mm < 1

@@ -12,8 +12,10 @@ from depth_ros.frame import CameraView
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.methods import ip_basic
 from depth_ros.methods.guided import MIN_RETURNS, Guided
+from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 
+GUIDED = PipelineConfig(method='guided')
 HEIGHT, WIDTH = 120, 200
 V, U = np.mgrid[:HEIGHT, :WIDTH]
 GREY = np.full((HEIGHT, WIDTH), 128, np.uint8)
@@ -185,7 +187,7 @@ def test_small_and_odd_images_work(height, width):
 def kitti_scores(data_dir):
     """Scores of 24 real images: (ours, [(RMSE, MAE) of IP-Basic])."""
     dataset = open_folder(data_dir / 'kitti_dc_drive0001')
-    pipelines = {name: FusionPipeline() for name in dataset.camera_names}
+    pipelines = {name: FusionPipeline(GUIDED) for name in dataset.camera_names}
     ours, ip_basics = [], []
     for index in range(len(dataset)):
         sample = dataset.sample(index)

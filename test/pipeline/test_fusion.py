@@ -70,7 +70,7 @@ def frame(camera=None, **changes):
 
 
 def pipeline(**settings):
-    return FusionPipeline(replaced(PipelineConfig(), settings))
+    return FusionPipeline(replaced(PipelineConfig(method='guided'), settings))
 
 
 def check_depth(estimate, truth_m):
@@ -281,7 +281,7 @@ def test_a_missing_file_of_weights_is_refused_and_the_settings_before_hold():
         FusionPipeline(lost)
     with pytest.raises(ModelError, match='no/such/file'):
         fusion.reconfigure(lost)
-    assert fusion.config.method == 'auto'
+    assert fusion.config.method == 'guided'
     check_depth(fusion.process(frame()).estimate, true_depth_m(PINHOLE))
 
 
@@ -333,6 +333,9 @@ SAME, OTHER = True, False
         ('auto', 'guided', {'guided.extrapolate': True}, OTHER),
         ('auto', 'guided', {'engine.backend': 'torch'}, OTHER),  # it may choose another now
         ('auto', 'guided', {'calibration.seed': 1}, SAME),
+        ('auto', 'lite', {'lite.weights': 'x'}, OTHER),
+        ('lite', 'lite', {'guided.extrapolate': True}, OTHER),
+        ('lite', 'lite', {'bpnet.weights': 'x'}, SAME),
     ],
 )
 def test_a_method_is_the_same_unless_what_it_is_made_of_changes(asked, made, change, expected):

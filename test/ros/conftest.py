@@ -304,7 +304,11 @@ class CompletionRig(CameraRig):
     def __init__(self, ros: Ros, wait_until: Callable[..., Any], **parameters: Any) -> None:
         from sensor_msgs.msg import PointCloud2
 
-        known = {'extrinsic.source': 'parameters', 'extrinsic.quat_xyzw': [0.0, 0.0, 0.0, 1.0]}
+        known = {
+            'method': 'guided',
+            'extrinsic.source': 'parameters',
+            'extrinsic.quat_xyzw': [0.0, 0.0, 0.0, 1.0],
+        }
         super().__init__(ros, wait_until, **known | parameters)
         self.points = self.peer.create_publisher(PointCloud2, 'points', 10)
 

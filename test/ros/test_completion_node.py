@@ -280,7 +280,7 @@ def test_a_signal_in_the_middle_of_work_ends_the_process_cleanly(
 @pytest.mark.parametrize('ending', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_process_cleanly(ending, start_node, tmp_path, wait_until):
     log = tmp_path / 'log'
-    process = start_node('completion_node', log, **FIXED_EXTRINSIC)
+    process = start_node('completion_node', log, method='guided', **FIXED_EXTRINSIC)
     wait_until(lambda: 'Method guided' in log.read_text(), 20.0, 'the start of the node')
     time.sleep(0.3)
     process.send_signal(ending)

@@ -295,3 +295,20 @@ def test_weights_that_are_not_there_are_refused_with_the_way_out(rig, build):
     assert 'no/such/file' in refused.reason
     count = len(one.depth)
     one.send_until(lambda: len(one.depth) > count, 'depth as before')
+
+
+def test_by_default_the_network_that_ships_takes_over_and_no_frame_is_lost(rig, tmp_path, monkeypatch):
+    """Nothing is fetched, exported or built; `auto` is `lite`, and `guided` until it is open."""
+    pytest.importorskip('onnxruntime')
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
+    one = rig(method='auto', **{'engine.backend': 'onnxruntime'}).start()
+    one.send_until(lambda: one.depth, 'the first depth')
+    sent = []
+    stream(one, lambda: one.value('output', 'method') == 'lite', 'the swap', sent)
+    reason = one.value('output', 'method chosen because')
+    assert reason.startswith('the best here, by onnxruntime on cpu; ')
+    assert 'it runs on onnxruntime fp32 on cpu' in reason
+    stream(one, lambda: len(sent) > 5, 'more frames', sent)
+    one.wait_until(lambda: set(sent) <= set(came_out(one)), what='every frame')
+    assert depth_of(one.depth[-1]) == pytest.approx(5.0, abs=0.05)
+    assert list(tmp_path.iterdir()) == []

@@ -25,9 +25,9 @@ from depth_ros.training.train import Task
 torch = pytest.importorskip('torch')
 for library in ('onnx', 'onnxscript', 'onnxruntime', 'safetensors'):
     pytest.importorskip(library)
-from toy_task import ToyExamples
+from toy_task import ToyExamples  # noqa: E402
 
-from depth_ros.training.distill import LITE
+from depth_ros.training.distill import LITE  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,9 @@ def cast_back(mesh: Mesh, camera: Intrinsics = CAMERA) -> Any:
     A ray exactly through a vertex may slip between its triangles, hence 1/1000 pixel beside it.
     """
     pytest.importorskip('embreex', reason='rays are cast by Embree')
-    rays = camera.unproject(pixels(camera) + (1e-3, 6e-4), np.ones((camera.height, camera.width)))
+    rays = camera.unproject(
+        np.add(pixels(camera), (1e-3, 6e-4)), np.ones((camera.height, camera.width))
+    )
     return Caster(mesh).cast((0, 0, 0), rays.reshape(-1, 3)).t.reshape(camera.height, camera.width)
 
 

@@ -11,6 +11,7 @@ import csv
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from depth_ros.datasets.simulator import Simulator
@@ -56,13 +57,28 @@ class Fixed:
         return self.whole.example(index, 0)
 
 
-def street(seed: int, share: float, flip: float) -> Finetuning:
+@dataclasses.dataclass(frozen=True)
+class Near:
+    """Examples with truth up to 80 m, as KITTI has it: RMSE would know nothing but the horizon."""
+
+    whole: Examples
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def example(self, index: int, seed: int) -> Example:
+        example = self.whole.example(index, seed)
+        near_m = np.where(example.truth_m < 80, example.truth_m, np.float32(0))
+        return dataclasses.replace(example, truth_m=near_m)
+
+
+def street(seed: int, share: float, flip: float) -> Near:
     world = Simulator(seed=seed, frames=12, rate_hz=0.5, width=192, height=112, **REAL_LIDAR)
     augmentation = Augmentation(*SIZE, top=32, flip=flip, colour=0.05 * (flip > 0))
-    return Finetuning(world, Disturbed(seed=seed), augmentation, share=share)
+    return Near(Finetuning(world, Disturbed(seed=seed), augmentation, share=share))
 
 
-REAL_LIDAR = {'sweep.beams': 24, 'sweep.azimuth_step_deg': 0.5}
+REAL_LIDAR = {'sweep.beams': 16, 'sweep.highest_deg': 15.0, 'sweep.azimuth_step_deg': 0.6}
 
 
 @pytest.fixture(scope='module')
@@ -108,7 +124,7 @@ def test_both_stages_learn_what_holds_elsewhere_and_the_second_one_the_real_doma
         LiteStudent(), Part(images, range(2, 12)), Part(Fixed(images), range(2)), LITE
     )
     before = untrained(pretraining, tmp_path / 'untrained')
-    after = run(tmp_path / 'stage_1', pretraining, 240)
+    after = run(tmp_path / 'stage_1', pretraining, 160)
     assert after[-1]['loss'] < before['loss']
     assert after[-1]['log_l1'] < 0.95 * before['log_l1']
 
@@ -116,6 +132,6 @@ def test_both_stages_learn_what_holds_elsewhere_and_the_second_one_the_real_doma
     finetuning = Task(LiteStudent(), learned, judged, LITE_FINETUNING)
     still = {'optimizer.lr': 1e-9, **weights}
     stage_1 = run(tmp_path / 'stage_1_judged', finetuning, 4, **still)[-1]
-    stage_2 = run(tmp_path / 'stage_2', finetuning, 240, **weights)[-1]
+    stage_2 = run(tmp_path / 'stage_2', finetuning, 160, **weights)[-1]
     assert stage_2['loss'] < stage_1['loss']
     assert stage_2['rmse_mm'] < 0.9 * stage_1['rmse_mm']

@@ -1,4 +1,4 @@
-"""The network of `lite`: what it says untrained, what its gates and factor do, how it is deployed."""
+"""The network of `lite`: what it says untrained, what its gates do, how it is deployed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from depth_ros.models.registry import family
 
 torch = pytest.importorskip('torch')
 
-from depth_ros.models.lite.network import Lite
+from depth_ros.models.lite.network import Lite  # noqa: E402
 
 GATE, WIDE_GATE, FACTOR, LOG_VARIANCE = slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 13)
 
