@@ -8,7 +8,7 @@ import numpy as np
 
 from depth_ros.engines.export import can_export
 from depth_ros.errors import MethodError
-from depth_ros.frame import CameraView, DepthEstimate
+from depth_ros.frame import Bool, CameraView, DepthEstimate, Float32
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.methods.guided import MIN_RETURNS, complete_below, rows_above, top_of_lidar
 from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
@@ -38,11 +38,28 @@ class Lite(NetworkMethod):
         extrapolate: bool = False,
     ) -> None:
         self._extrapolate = extrapolate
-        slot = NetworkSlot('lite', weights or lite.WEIGHTS, backend, precision, threads)
-        super().__init__(slot)
+        settings = ('lite', weights or lite.WEIGHTS, backend, precision, threads)
+        super().__init__(NetworkSlot(*settings))
+        self._lower = NetworkSlot(*settings)
 
     def check_camera(self, camera: Intrinsics) -> None:
         """Any will do: small views are padded."""
+
+    def prepare(
+        self, height: int, width: int, may_build: bool = True, may_skip: bool = False
+    ) -> None:
+        """Open the engine for views (height, width), and on a CPU one for their lower part."""
+        super().prepare(height, width, may_build, may_skip)
+        lower = lite.lower_size(self._network_size(height, width))
+        if lower and self._slot.device is None and not self._extrapolate:
+            self._lower.opened(lower, may_build, may_skip)
+        else:
+            self._lower.close()
+
+    def close(self) -> None:
+        """Free the engines."""
+        super().close()
+        self._lower.close()
 
     def estimate(self, view: CameraView) -> DepthEstimate:
         """Complete a view.
@@ -56,18 +73,32 @@ class Lite(NetworkMethod):
             raise MethodError(f'lite needs {MIN_RETURNS} LiDAR returns in the image, got {found}.')
         height, width = view.sparse_m.shape
         size = self._network_size(height, width)
-        engine = self._slot.opened(size)
+        if not self._slot.fits(size):
+            self.prepare(height, width)
         top = top_of_lidar(view.sparse_m)
-        prior = complete_below(view.image, view.sparse_m, int(top.min()))
-        inputs = lite.padded(view.image, view.sparse_m, *prior, size=size)
-        outputs = engine.infer(lite.graph_inputs(*inputs))
-        depth_m, log_variance = (outputs[name][0, 0, :height, :width] for name in lite.OUTPUTS)
+        first = int(top.min())
+        prior_m, prior_sigma_m = complete_below(view.image, view.sparse_m, first)
+        slot, row = self._slot, 0
+        lower = lite.lower_size(size)
+        if lower and self._lower.fits(lower) and height - first <= lower[0]:
+            slot, size, row = self._lower, lower, max(0, height - lower[0])
+        maps = (values[row:] for values in (view.image, view.sparse_m, prior_m, prior_sigma_m))
+        outputs = slot.opened(size).infer(lite.graph_inputs(*lite.padded(*maps, size=size)))
+        depth_m, log_variance = (
+            outputs[name][0, 0, : height - row, :width] for name in lite.OUTPUTS
+        )
         sigma_m = depth_m * np.exp(0.5 * log_variance)
-        unknown = ~((depth_m > 0) & np.isfinite(depth_m) & np.isfinite(sigma_m))
+        known = (depth_m > 0) & np.isfinite(depth_m) & np.isfinite(sigma_m)
         if not self._extrapolate:
-            unknown |= rows_above(top, height)
-        depth_m[unknown] = sigma_m[unknown] = np.nan
-        return DepthEstimate(depth_m, sigma_m)
+            known &= ~rows_above(top, height)[row:]
+        return DepthEstimate(*(_filled(values, known, row) for values in (depth_m, sigma_m)))
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
         return lite.network_size(height, width, may_export=can_export())
+
+
+def _filled(values: Float32, known: Bool, row: int) -> Float32:
+    """A map (row + h, W) of the lower part (h, W) of one: NaN above and where nothing is known."""
+    whole = np.full((row + len(values), values.shape[1]), np.nan, dtype=np.float32)
+    np.copyto(whole[row:], values, where=known)
+    return whole

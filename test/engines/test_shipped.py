@@ -55,7 +55,7 @@ def test_it_opens_without_libraries_for_an_export(
         raise AssertionError('an export was begun')
 
     monkeypatch.setattr(exporting, '_export_to', nothing)
-    engine = open_engine(requested((240, 320)), 'onnxruntime', threads=1)
+    engine = open_engine(requested((480, 640)), 'onnxruntime', threads=1)
     assert engine.backend == 'onnxruntime'
     engine.close()
 
@@ -65,10 +65,10 @@ def test_a_thinned_golden_output_still_tells_another_network(
 ) -> None:
     pytest.importorskip('onnxruntime')
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
-    found = find(requested((240, 320)))
+    found = find(requested((480, 640)))
     assert found is not None
     _, outputs = found.golden()
-    assert outputs['depth'].shape == (1, 1, 15, 20)
+    assert outputs['depth'].shape == (1, 1, 30, 40)
     wrong = replace(found, onnx=tmp_path / found.onnx.name)
     wrong.onnx.write_bytes(found.onnx.read_bytes())
     np.savez(

@@ -40,8 +40,9 @@ class Recorder:
         self.inputs = dict(inputs)
         depth = inputs['prior'].copy()
         log_variance = np.full(depth.shape, 2 * np.log(0.1), np.float32)
-        depth[..., 49, :3] = -1.0, np.inf, np.nan
-        log_variance[..., 49, 3] = np.inf
+        if depth.shape[-1] < 1000:
+            depth[..., 49, :3] = -1.0, np.inf, np.nan
+            log_variance[..., 49, 3] = np.inf
         return {'depth': depth, 'log_variance': log_variance}
 
     def close(self) -> None:
@@ -78,7 +79,7 @@ def test_the_network_sees_the_view_and_what_guided_makes_of_it(
     estimate = Lite(precision='fp32').estimate(view)
     ((request, engine),) = engines
     assert (request.family, request.weights) == ('lite', lite.WEIGHTS)
-    assert (request.height, request.width) == (240, 320)
+    assert (request.height, request.width) == (480, 640)
     given, guided = engine.inputs, Guided().estimate(view)
     np.testing.assert_array_equal(given['image'][0, :50, :70], view.image)
     np.testing.assert_array_equal(given['sparse'][0, 0, :50, :70], view.sparse_m)
@@ -110,18 +111,45 @@ def test_what_no_depth_can_be_is_unknown(engines: list[Any], view: CameraView) -
     assert estimate.valid[49, 4:].all()
 
 
-@pytest.mark.parametrize(('may_export', 'size'), [(True, (192, 624)), (False, (480, 640))])
+def test_the_network_sees_no_rows_above_the_lidar_if_a_lower_size_ships(
+    engines: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KITTI's width; returns reach up to row 150, or to row 20 in one frame."""
+    rng = np.random.default_rng(0)
+    camera = Intrinsics(1242, 375, 720.0, 720.0, 610.0, 173.0)
+    image = rng.integers(0, 256, (375, 1242, 3), dtype=np.uint8)
+    sparse_m = np.where(rng.random((375, 1242)) < 0.05, np.float32(9), np.float32(0))
+    low, high = sparse_m.copy(), sparse_m.copy()
+    low[:150], high[:20] = 0, 0
+    method = Lite(precision='fp32')
+    estimates = {}
+    for name, returns in (('low', low), ('high', high)):
+        estimates[name] = method.estimate(CameraView(image, returns, camera))
+        assert estimates[name].depth_m.shape == (375, 1242)
+    (whole, first), (lower, second) = engines
+    assert ((whole.height, lower.height), whole.width) == ((384, 272), lower.width)
+    np.testing.assert_array_equal(second.inputs['image'][0, :, :1242], image[103:])
+    np.testing.assert_array_equal(second.inputs['sparse'][0, 0, :, :1242], low[103:])
+    np.testing.assert_array_equal(first.inputs['sparse'][0, 0, :375, :1242], high)
+    known = estimates['low'].valid
+    assert not known[:140].any()
+    assert known[160:300].all()
+    np.testing.assert_allclose(estimates['low'].depth_m[known], 9, rtol=0.02)
+    assert estimates['high'].valid[30:300].all()
+
+
+@pytest.mark.parametrize(('may_export', 'size'), [(True, (512, 704)), (False, (720, 1280))])
 def test_a_size_that_does_not_ship_is_exported_if_that_is_possible(
     engines: list[Any], may_export: bool, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(method_module, 'can_export', lambda: may_export)
     method = Lite(precision='fp32')
     assert isinstance(method, Preparable)
-    method.prepare(188, 621)
+    method.prepare(500, 700)
     assert [(request.height, request.width) for request, _ in engines] == [size]
-    assert method.fits(188, 621)
-    assert method.fits(180, 610)
-    assert not method.fits(720, 1280)
+    assert method.fits(500, 700)
+    assert method.fits(499, 699)
+    assert not method.fits(480, 640)
 
 
 def test_too_few_returns_are_refused(engines: list[Any], view: CameraView) -> None:

@@ -28,8 +28,11 @@ OUTPUTS = ('depth', 'log_variance')
 SHIPPED = Path(__file__).parent / 'shipped'
 """Where the package has the weights, and the network as ONNX at some sizes."""
 WEIGHTS = SHIPPED / 'lite.safetensors'
-SIZES = ((240, 320), (384, 1248), (480, 640), (480, 848), (720, 1280), (1200, 1920))
-"""(height, width) of the shipped ONNX files: KITTI and what cameras of robots deliver."""
+SIZES = ((272, 1248), (384, 1248), (480, 640), (480, 848), (720, 1280), (1200, 1920))
+"""(height, width) of the shipped ONNX files: KITTI, what of it its LiDAR sees, and what cameras of
+robots deliver."""
+SMALL = (480, 640)
+"""The shipped size that costs so little that no smaller one is worth an export."""
 
 
 def build() -> nn.Module:
@@ -85,8 +88,8 @@ def golden_inputs(height: int, width: int) -> Arrays:
 def network_size(height: int, width: int, may_export: bool = True) -> tuple[int, int]:
     """(height, width) at which the network runs for an image.
 
-    The smallest of `SIZES` that holds it, for a file of that size is there. Where that is not the
-    first of them and would more than double the work, the smallest multiple of `STRIDE`.
+    The smallest of `SIZES` that holds it, for a file of that size is there. Where that is larger
+    than `SMALL` and would more than double the work, the smallest multiple of `STRIDE`.
 
     Args:
         height: of the image in pixels.
@@ -97,8 +100,17 @@ def network_size(height: int, width: int, may_export: bool = True) -> tuple[int,
     exact = height + -height % STRIDE, width + -width % STRIDE
     holding = [size for size in SIZES if size[0] >= height and size[1] >= width]
     smallest = min(holding, key=math.prod, default=exact)
-    limit = max(2 * math.prod(exact), math.prod(SIZES[0]))
+    limit = max(2 * math.prod(exact), math.prod(SMALL))
     return smallest if math.prod(smallest) <= limit or not may_export else exact
+
+
+def lower_size(size: tuple[int, int]) -> tuple[int, int] | None:
+    """The next lower one of `SIZES` of the same width; None if there is none.
+
+    Nothing is stated above what the LiDAR sees, so that the network need not see it either.
+    """
+    lower = [other for other in SIZES if other[1] == size[1] and other[0] < size[0]]
+    return max(lower, default=None)
 
 
 def padded(

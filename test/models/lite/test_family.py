@@ -16,9 +16,11 @@ from depth_ros.models import lite
         ((480, 640), (480, 640)),
         ((720, 1280), (720, 1280)),
         ((1080, 1920), (1200, 1920)),
-        ((200, 300), (240, 320)),
-        ((100, 100), (240, 320)),  # the smallest one costs next to nothing
-        ((188, 621), (192, 624)),
+        ((260, 1240), (272, 1248)),
+        ((100, 100), (480, 640)),  # it costs next to nothing
+        ((188, 621), (480, 640)),
+        ((600, 800), (720, 1280)),
+        ((500, 700), (512, 704)),
         ((1536, 2048), (1536, 2048)),
     ],
 )
@@ -27,9 +29,14 @@ def test_an_image_runs_at_the_smallest_shipped_size_unless_that_wastes_half(imag
 
 
 def test_what_cannot_be_exported_runs_at_any_shipped_size_that_holds_it():
-    assert lite.network_size(100, 100, may_export=False) == (240, 320)
-    assert lite.network_size(188, 621, may_export=False) == (480, 640)
+    assert lite.network_size(500, 700, may_export=False) == (720, 1280)
     assert lite.network_size(1536, 2048, may_export=False) == (1536, 2048)  # none does
+
+
+def test_the_lower_part_of_a_view_has_the_same_width():
+    assert lite.lower_size((384, 1248)) == (272, 1248)
+    assert lite.lower_size((272, 1248)) is None
+    assert lite.lower_size((480, 848)) is None
 
 
 def test_shipped_sizes_are_multiples_of_the_stride():
