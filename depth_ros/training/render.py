@@ -85,7 +85,9 @@ def photograph(
     if at.size:
         points = origin + depth_m[at, None] * directions[at]
         surface = material[hits.face[at]]
-        colour = _colour(points, hits.normal[at], surface, depth_m[at] / np.float32(intrinsics.fx), palette)
+        colour = _colour(
+            points, hits.normal[at], surface, depth_m[at] / np.float32(intrinsics.fx), palette
+        )
         lit = _lit(caster, points, hits.normal[at], light)
         mirror = np.array(palette.mirror, np.float32)[surface][:, None]
         rgb[at] = (1 - mirror) * colour * lit + mirror * sky[at] * rng.uniform(0.3, 1.0)

@@ -297,7 +297,9 @@ def test_weights_that_are_not_there_are_refused_with_the_way_out(rig, build):
     one.send_until(lambda: len(one.depth) > count, 'depth as before')
 
 
-def test_by_default_the_network_that_ships_takes_over_and_no_frame_is_lost(rig, tmp_path, monkeypatch):
+def test_by_default_the_network_that_ships_takes_over_and_no_frame_is_lost(
+    rig, tmp_path, monkeypatch
+):
     """Nothing is fetched, exported or built; `auto` is `lite`, and `guided` until it is open."""
     pytest.importorskip('onnxruntime')
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))

@@ -72,19 +72,20 @@ class Near:
         return dataclasses.replace(example, truth_m=near_m)
 
 
-def street(seed: int, share: float, flip: float) -> Near:
-    world = Simulator(seed=seed, frames=12, rate_hz=0.5, width=192, height=112, **REAL_LIDAR)
-    augmentation = Augmentation(*SIZE, top=32, flip=flip, colour=0.05 * (flip > 0))
+REAL_LIDAR = {'sweep.beams': 16, 'sweep.azimuth_step_deg': 0.8}
+
+
+def street(seed: int, share: float, augmentation: Augmentation) -> Near:
+    world = Simulator(seed=seed, frames=12, rate_hz=1 / 3, width=192, height=112, **REAL_LIDAR)
     return Near(Finetuning(world, Disturbed(seed=seed), augmentation, share=share))
-
-
-REAL_LIDAR = {'sweep.beams': 16, 'sweep.highest_deg': 15.0, 'sweep.azimuth_step_deg': 0.6}
 
 
 @pytest.fixture(scope='module')
 def real() -> tuple[Examples, Examples]:
     """The street to learn from, with sparse truth, and another one, with all of it, to judge."""
-    return street(0, share=0.2, flip=0.5), Fixed(street(5, share=1.0, flip=0.0))
+    crops = Augmentation(*SIZE, top=0, flip=0.5, colour=0.1)
+    whole = Augmentation(112, 192, top=0, flip=0.0, colour=0.0)
+    return street(0, 0.2, crops), Fixed(street(100, 1.0, whole))
 
 
 @pytest.fixture(scope='module')
