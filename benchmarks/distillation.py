@@ -7,8 +7,8 @@ The student is `lite`. Stage 1 learns from images of procedural scenes, the dept
 with the faults of a monocular network states of them (`teachers.Disturbed`), and LiDAR simulated
 in that. The «real» domain is another world: the simulator's street, whose textures, shading and
 16-beam LiDAR stage 1 has never seen; a tenth of its pixels have truth. Stage 2 learns from 32
-frames of it, with the teacher's depth of those. Judged are 24 frames of other streets, by the exact
-truth of all pixels up to 80 m.
+frames of it, with the teacher's depth of those. Judged are 24 frames of other streets, by the
+exact truth of all pixels up to 80 m.
 """
 
 from __future__ import annotations

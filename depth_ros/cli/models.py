@@ -14,7 +14,7 @@ from depth_ros.errors import ModelError
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.models.fetch import fetch
 from depth_ros.models.flops import NETWORKS, Cost, costs
-from depth_ros.models.registry import LEFT_OUT, MODELS, ModelCard, card
+from depth_ros.models.registry import LEFT_OUT, MODELS, SHIPPED, ModelCard, card
 from depth_ros.models.weights import Record, intact, is_fetched, verify, weights_path
 
 _COLUMNS = 100
@@ -86,6 +86,7 @@ def _list(args: argparse.Namespace) -> int:
         for licence in dict.fromkeys(known.weights_licence for known in cards):
             names = [known.name for known in cards if known.weights_licence == licence]
             print(_wrapped(f'  {", ".join(names)}: {licence}'))
+        print(f'\n{", ".join(SHIPPED)}: ships with the package, Apache-2.0; docs/lite.md')
         print('\nleft out')
         for name, reason in LEFT_OUT.items():
             print(_wrapped(f'  {name}: {reason}'))

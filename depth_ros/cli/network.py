@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 from depth_ros.engines.base import PRECISIONS, NetworkRequest
 from depth_ros.engines.network import family_of
 from depth_ros.engines.open import resolve_precision
-from depth_ros.models.registry import FAMILIES, MODELS
+from depth_ros.models import lite
+from depth_ros.models.registry import FAMILIES, MODELS, SHIPPED
 from depth_ros.models.weights import locate
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """MODEL, --size, --precision and --family."""
     parser.add_argument(
-        'model', metavar='MODEL', help='weights: a name of `depth_ros models list`, or a file'
+        'model', metavar='MODEL', help='weights: a name of `depth_ros models list`, lite, or a file'
     )
     parser.add_argument(
         '--size',
@@ -45,15 +47,20 @@ def requested(args: argparse.Namespace, backend: str = 'auto') -> NetworkRequest
         ModelError: the weights are not here.
         EngineError: the backend cannot run here, or the size is not one of the network.
     """
-    known = MODELS.get(args.model)
-    family = known.family if known else args.family
     height, width = args.size
     precision = resolve_precision(args.precision, backend)
-    request = NetworkRequest(
-        family, locate(args.model, (family,), 'MODEL'), height, width, precision
-    )
+    family, weights = _found(args.model, args.family)
+    request = NetworkRequest(family, weights, height, width, precision)
     family_of(request)
     return request
+
+
+def _found(model: str, family: str) -> tuple[str, Path]:
+    """The family and the file of weights that ship, are known by name, or are a file."""
+    if model in SHIPPED:
+        return model, lite.WEIGHTS
+    family = MODELS[model].family if model in MODELS else family
+    return family, locate(model, (family,), 'MODEL')
 
 
 def _size(text: str) -> tuple[int, int]:

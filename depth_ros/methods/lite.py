@@ -82,8 +82,11 @@ class Lite(NetworkMethod):
         lower = lite.lower_size(size)
         if lower and self._lower.fits(lower) and height - first <= lower[0]:
             slot, size, row = self._lower, lower, max(0, height - lower[0])
-        maps = (values[row:] for values in (view.image, view.sparse_m, prior_m, prior_sigma_m))
-        outputs = slot.opened(size).infer(lite.graph_inputs(*lite.padded(*maps, size=size)))
+        below = slice(row, None)
+        arrays = lite.padded(
+            view.image[below], view.sparse_m[below], prior_m[below], prior_sigma_m[below], size
+        )
+        outputs = slot.opened(size).infer(lite.graph_inputs(*arrays))
         depth_m, log_variance = (
             outputs[name][0, 0, : height - row, :width] for name in lite.OUTPUTS
         )
@@ -91,7 +94,7 @@ class Lite(NetworkMethod):
         known = (depth_m > 0) & np.isfinite(depth_m) & np.isfinite(sigma_m)
         if not self._extrapolate:
             known &= ~rows_above(top, height)[row:]
-        return DepthEstimate(*(_filled(values, known, row) for values in (depth_m, sigma_m)))
+        return DepthEstimate(_filled(depth_m, known, row), _filled(sigma_m, known, row))
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
         return lite.network_size(height, width, may_export=can_export())

@@ -27,6 +27,9 @@ __all__ = [
 MODELS = {card.name: card for card in (*COMPLETION, *MONOCULAR)}
 """What can be fetched, by name; of what is fetched, the first that suits is the default."""
 
+SHIPPED = ('lite',)
+"""Families whose weights come with the package, each called as its family."""
+
 LEFT_OUT = {
     'da1-metric': (
         'Depth Anything V1 in metres has another head, that of ZoeDepth; its public weights could '

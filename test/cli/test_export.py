@@ -75,3 +75,13 @@ def test_what_cannot_be_done_is_one_line(
     assert [line.split(': ')[0] for line in lines] == 2 * ['depth_ros export']
     assert 'multiples of 4, got 16x25' in lines[0]
     assert 'nowhere.pth' in lines[1]
+
+
+def test_weights_that_ship_are_known_by_name(monkeypatch, tmp_path, capsys):
+    pytest.importorskip('onnxruntime')
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
+    assert main(['export', 'lite', '--size', '480x640', '--precision', 'fp32']) == 0
+    assert '480x640-fp32.onnx' in capsys.readouterr().out
+    assert list(tmp_path.glob('onnx/*.onnx')) == []  # that size ships, too
+    assert main(['models', 'list']) == 0
+    assert 'lite: ships with the package' in capsys.readouterr().out
