@@ -17,7 +17,9 @@ from depth_ros.models.weights import locate
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """MODEL, --size, --precision and --family."""
     parser.add_argument(
-        'model', metavar='MODEL', help='weights: a name of `depth_ros models list`, lite, or a file'
+        'model',
+        metavar='MODEL',
+        help='weights: a name of `depth_ros models list`, lite, or a file',
     )
     parser.add_argument(
         '--size',

@@ -106,7 +106,9 @@ def load(
         worker_init_fn=_start_worker,
     )
     with worker_errors():
-        yield from loader
+        with _opencv_alone():
+            batches = iter(loader)  # workers are forked now
+        yield from batches
 
 
 class _Items:
@@ -126,6 +128,17 @@ class _Items:
                 refusal = error
                 _log.warning('Example %d, seed %d: %s', index, item.seed, error)
         raise TrainingError(f'{ATTEMPTS} examples in a row are of no use; the last: {refusal}')
+
+
+@contextlib.contextmanager
+def _opencv_alone() -> Iterator[None]:
+    """OpenCV without threads of its own: a process that is forked beside them waits for ever."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _start_worker(number: int) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from depth_ros.training.examples import Example
 from depth_ros.training.loader import Item, held_out_plan, load, training_item, training_plan
 
 torch = pytest.importorskip('torch')
-from toy_task import ToyExamples, ToyStudent  # noqa: E402
+from toy_task import REPOSITORY, ToyExamples, ToyStudent  # noqa: E402
 
 
 def test_every_epoch_has_each_example_once_in_another_order() -> None:
@@ -114,3 +117,25 @@ def test_images_keep_their_values() -> None:
     batch = next(load(ToyStudent(), ToyExamples(), iter([[Item(3, 11)]])))
     np.testing.assert_array_equal(batch['truth'][0, 0].numpy(), example.truth_m)
     np.testing.assert_array_equal(batch['image'][0].numpy(), example.image.transpose(2, 0, 1))
+
+
+def test_workers_start_although_opencv_has_threads_here() -> None:
+    """In a process of its own, which would wait for ever."""
+    code = (
+        'import cv2, numpy as np\n'
+        'from depth_ros.training.loader import load, training_plan\n'
+        'from toy_task import ToyExamples, ToyStudent\n'
+        'cv2.setNumThreads(4)\n'
+        'cv2.GaussianBlur(np.zeros((2000, 2000), np.float32), (9, 9), 0)\n'
+        'plan = training_plan(0, 32, 3, range(2))\n'
+        'print(len(list(load(ToyStudent(), ToyExamples(), plan, 1))), cv2.getNumThreads())\n'
+    )
+    path = os.pathsep.join((str(REPOSITORY), str(Path(__file__).parent)))
+    answer = subprocess.run(
+        [sys.executable, '-c', code],
+        env={**os.environ, 'PYTHONPATH': path},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert answer.stdout == '2 4\n', answer.stderr
