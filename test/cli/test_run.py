@@ -33,7 +33,7 @@ def test_run_writes_what_it_promises(
     with np.load(out / 'front_1.npz', allow_pickle=False) as arrays:
         assert set(arrays) == {'depth_m', 'sigma_m', 'K', 'intrinsics_estimated', 'stamp_ns'}
         assert not arrays['intrinsics_estimated']
-        np.testing.assert_allclose(arrays['depth_m'], np.full((128, 192), 6.0), atol=0.01)
+        np.testing.assert_allclose(arrays['depth_m'], np.full((128, 192), 6.0), atol=0.02)
         assert arrays['depth_m'].dtype == arrays['sigma_m'].dtype == np.float32
         assert np.all(arrays['sigma_m'] > 0)
         assert np.all(arrays['sigma_m'] < 0.5)

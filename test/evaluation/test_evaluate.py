@@ -277,7 +277,7 @@ def test_points_of_the_truth_stand_in_for_a_lidar():
 
 
 def test_truth_follows_the_size_of_the_output():
-    config = PipelineConfig(output=OutputConfig(scale=0.5))
+    config = PipelineConfig(method='guided', output=OutputConfig(scale=0.5))
     assert evaluate(Walls(1), config).scores.mae_mm == pytest.approx(500, abs=1)
     truth_m = np.zeros((4, 4), np.float32)
     truth_m[3, 3] = 7.0

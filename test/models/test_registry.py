@@ -116,7 +116,7 @@ def test_number_and_size_of_the_official_parameters(oracle_dir: Path) -> None:
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ModelError, match=r"no weights 'DMD3C'; there are \['dmd3c', "):
         card('DMD3C')
-    with pytest.raises(ModelError, match=r"no network family 'dpt'; there are \['bpnet'"):
+    with pytest.raises(ModelError, match=r"no network family 'dpt'; there are \['lite', 'bpnet'"):
         family('dpt')
 
 
