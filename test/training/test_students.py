@@ -81,14 +81,16 @@ def test_bpnet_sees_images_normalised_as_kittis_and_scaled_depth(example: Exampl
 
 
 def test_the_finest_of_six_depths_is_what_bpnet_completes(example: Example) -> None:
-    pytest.importorskip('torch')
+    torch = pytest.importorskip('torch')
+    torch.manual_seed(0)
     narrow = BPNetStudent(width=4)
     model = narrow.build().eval()
     batch = batched(arrays(narrow, example), 2)
     depths = narrow.predict(model, batch).depths
     assert [tuple(depth.shape) for depth in depths] == [(2, 1, 64, 96)] * 6
     completed = bpnet.complete(model, example.image, example.sparse_m, example.K)
-    np.testing.assert_allclose(depths[-1][1, 0].detach(), completed, rtol=1e-4, atol=1e-4)
+    largest = np.abs(completed).max()
+    np.testing.assert_allclose(depths[-1][1, 0].detach(), completed, rtol=0, atol=1e-4 * largest)
 
 
 def test_depth_of_a_scaled_bpnet_is_in_metres(example: Example) -> None:
