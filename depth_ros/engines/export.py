@@ -162,6 +162,7 @@ def _write(request: NetworkRequest, path: Path, golden_step: int) -> Exported:
     del loaded
     _export_quietly(network, inputs, family.OUTPUTS, path)
     del network
+    _forget_sources(path)
     _refuse_unportable(path)
     exported = Exported(
         onnx=path,
@@ -221,6 +222,17 @@ def _refuse_large(family: NetworkFamily, precision: str, size: tuple[int, int]) 
             f'The parameters take {parameter_bytes / 2**30:.1f} GiB; an ONNX file holds less than '
             '2 GiB. Run this network on the torch backend.'
         )
+
+
+def _forget_sources(path: Path) -> None:
+    """Remove what the exporter tells of each node's origin: lines and paths of this machine."""
+    import onnx
+
+    model = onnx.load(path)
+    for part in (model.graph, *model.graph.node, *model.graph.value_info):
+        if 'metadata_props' in part.DESCRIPTOR.fields_by_name:
+            part.ClearField('metadata_props')
+    onnx.save(model, path)
 
 
 def _refuse_unportable(path: Path) -> None:

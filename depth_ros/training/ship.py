@@ -17,7 +17,7 @@ from depth_ros.errors import TrainingError
 from depth_ros.models import lite
 from depth_ros.models.weights import load
 from depth_ros.training import loader
-from depth_ros.training.config import TrainConfig
+from depth_ros.training.config import FREE, TrainConfig
 from depth_ros.training.loader import Batch
 from depth_ros.training.result import write_result
 from depth_ros.training.students import Student
@@ -60,6 +60,11 @@ def ship(weights: Path, config: TrainConfig, folder: Path = lite.SHIPPED) -> dic
     load(model, weights)
     description = json.loads(weights.with_suffix('.json').read_bytes())
     description['trained_sha256'] = description.pop('weights_sha256')
+    description['config'] = {
+        name: value
+        for name, value in description['config'].items()
+        if name != 'data.path' and not name.startswith(FREE)
+    }
     learned = task(config)
     count = min(config.held_out.examples or len(learned.held_out), len(learned.held_out))
     plan = loader.held_out_plan(config.seed, count, config.optimizer.batch)

@@ -60,7 +60,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Trai
     model = lite.build()
     torch.nn.init.normal_(model.head.weight, std=0.01)
     weights = tmp_path / 'best.safetensors'
-    write_result(weights, model, {'step': 7})
+    write_result(weights, model, {'step': 7, 'config': {'seed': 3, 'run.output': '/home/me'}})
     examples = ToyExamples()
     task = Task(LiteStudent(), examples, examples, LITE)
     monkeypatch.setattr(shipping, 'task', lambda config: task)
@@ -82,6 +82,9 @@ def test_shipped_weights_state_the_depth_of_the_run_and_another_sigma(
     assert sum(name.endswith('.onnx') for name in sizes) == 1
     description = json.loads((folder / 'lite.json').read_bytes())
     assert (description['step'], description['sigma_factor']) == (7, 0.5)
+    assert description['config'] == {'seed': 3}
+    (exported,) = folder.glob('*.onnx')
+    assert b'network.py' not in exported.read_bytes()  # no paths of this machine
     from depth_ros.models.weights import load
 
     inputs = [torch.from_numpy(values) for values in lite.golden_inputs(32, 48).values()]
