@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import signal
-from collections.abc import Iterator
+import traceback
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 Batch = dict[str, 'Tensor']
 """Tensors (B, ...) by the names that `students.arrays` gives them."""
 
+GRACE_S = 10
+"""A worker that is told to end goes on for so long, lest the main process need it."""
 ATTEMPTS = 5
 """Examples in a row that may be useless, such as crops without returns."""
 
@@ -83,8 +87,8 @@ def load(
     plan: Iterator[list[Item]],
     workers: int = 0,
     pinned: bool = False,
-) -> Iterator[Batch]:
-    """The batches of a plan.
+) -> Generator[Batch, None, None]:
+    """The batches of a plan; workers end when they are used up, or with `close()`.
 
     Args:
         student: says what it sees of an example.
@@ -108,7 +112,13 @@ def load(
     with worker_errors():
         with _opencv_alone():
             batches = iter(loader)  # workers are forked now
-        yield from batches
+        try:
+            yield from batches
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold the workers
+            raise
+        finally:
+            del batches  # ends the workers
 
 
 class _Items:
@@ -142,9 +152,15 @@ def _opencv_alone() -> Iterator[None]:
 
 
 def _start_worker(number: int) -> None:
-    """Leave it to the main process when a worker ends, and cores to the other workers."""
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, signal.SIG_IGN)
+    """Leave it to the main process when a worker ends, and cores to the other workers.
+
+    A signal to all processes of a job must not take the examples from a run that is about to
+    write its last checkpoint. But SIGTERM is also what a main process that ends sends to workers
+    that are left, and waits: so it ends a worker after `GRACE_S`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_S))
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     cv2.setNumThreads(1)
 
 

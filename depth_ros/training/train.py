@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def train(
         if team.leads:
             stack.enter_context(locked(Path(config.run.output) / 'lock', PATIENCE_S))
         run = _Run(task, config, team)
-        batches = run.batches()
+        batches = stack.enter_context(contextlib.closing(run.batches()))
         while not (ended := run.end(stop)):
             run.learn(itertools.islice(batches, config.optimizer.accumulate))
             step = run.learner.step
@@ -144,7 +144,7 @@ class _Run:
             self._log = Log(self._folder, self.learner.step, config.run.tensorboard)
         self._start_s = time.monotonic() - 3600 * self.status.hours
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch, None, None]:
         """The batches of all steps that are left."""
         task, team, optimizer = self._task, self._team, self._config.optimizer
         first, last = (
@@ -187,8 +187,11 @@ class _Run:
         plan = held_out_plan(
             self._config.seed, count, self._config.optimizer.batch, team.rank, team.size
         )
-        batches = load(task.student, task.held_out, plan, self._config.run.workers, team.on_gpu)
-        scores = evaluate(task.student, task.objective, self.learner.average, batches, team)
+        workers = self._config.run.workers
+        with contextlib.closing(
+            load(task.student, task.held_out, plan, workers, team.on_gpu)
+        ) as batches:
+            scores = evaluate(task.student, task.objective, self.learner.average, batches, team)
         self.status.scores, self.status.judged = scores, self.learner.step
         if scores[settings.best_by] < self.status.best:
             self.status.best = scores[settings.best_by]

@@ -119,8 +119,21 @@ def test_images_keep_their_values() -> None:
     np.testing.assert_array_equal(batch['image'][0].numpy(), example.image.transpose(2, 0, 1))
 
 
+def in_a_process_of_its_own(code: str) -> str:
+    """What a program prints that might never end."""
+    path = os.pathsep.join((str(REPOSITORY), str(Path(__file__).parent)))
+    answer = subprocess.run(
+        [sys.executable, '-c', code],
+        env={**os.environ, 'PYTHONPATH': path},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
 def test_workers_start_although_opencv_has_threads_here() -> None:
-    """In a process of its own, which would wait for ever."""
     code = (
         'import cv2, numpy as np\n'
         'from depth_ros.training.loader import load, training_plan\n'
@@ -130,12 +143,38 @@ def test_workers_start_although_opencv_has_threads_here() -> None:
         'plan = training_plan(0, 32, 3, range(2))\n'
         'print(len(list(load(ToyStudent(), ToyExamples(), plan, 1))), cv2.getNumThreads())\n'
     )
-    path = os.pathsep.join((str(REPOSITORY), str(Path(__file__).parent)))
-    answer = subprocess.run(
-        [sys.executable, '-c', code],
-        env={**os.environ, 'PYTHONPATH': path},
-        capture_output=True,
-        text=True,
-        timeout=90,
+    assert in_a_process_of_its_own(code) == '2 4\n'
+
+
+def test_workers_end_with_the_error_of_one_although_it_is_kept() -> None:
+    code = (
+        'import multiprocessing\n'
+        'from depth_ros.training.loader import Item, load\n'
+        'from toy_task import ToyExamples, ToyStudent\n'
+        'kept = None\n'
+        'try:\n'
+        '    next(load(ToyStudent(), ToyExamples(), iter([[Item(None, 0)]]), 2))\n'
+        'except TypeError as error:\n'
+        '    kept = error\n'
+        'print(type(kept).__name__, multiprocessing.active_children())\n'
     )
-    assert answer.stdout == '2 4\n', answer.stderr
+    assert in_a_process_of_its_own(code) == 'TypeError []\n'
+
+
+def test_a_process_ends_although_its_workers_were_not_closed() -> None:
+    """Then they are sent SIGTERM, and waited for."""
+    code = (
+        'import multiprocessing, os, signal\n'
+        'from depth_ros.training import loader\n'
+        'from toy_task import ToyExamples, ToyStudent\n'
+        'loader.GRACE_S = 2\n'
+        'plan = loader.training_plan(0, 32, 3, range(50))\n'
+        'batches = loader.load(ToyStudent(), ToyExamples(), plan, 1)\n'
+        'next(batches)\n'
+        'worker, = multiprocessing.active_children()\n'
+        'os.kill(worker.pid, signal.SIGTERM)\n'
+        'for _ in range(20):\n'
+        '    next(batches)\n'
+        'print(worker.is_alive())\n'
+    )
+    assert in_a_process_of_its_own(code) == 'True\n'
