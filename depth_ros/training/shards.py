@@ -57,10 +57,13 @@ class ShardConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.shards < 1 or self.height % 16 or self.width % 16:
+        sides = self.height, self.width
+        if self.shards < 1 or any(side < 16 or side % 16 for side in sides):
             raise TrainingError(
                 f'There must be a shard, and height and width be multiples of 16; got {self}.'
             )
+        if not 0.0 <= self.indoor_share <= 1.0:
+            raise TrainingError(f'indoor_share must be 0 to 1, got {self.indoor_share}.')
 
 
 def make_shards(
@@ -133,7 +136,12 @@ def _claim(folder: Path, config: ShardConfig) -> None:
     path = folder / 'shards.json'
     wanted = dataclasses.asdict(config) | {'views': VIEWS}
     if path.exists():
-        found = json.loads(path.read_text(encoding='utf-8'))
+        try:
+            found = dict(json.loads(path.read_text(encoding='utf-8')))
+        except (ValueError, TypeError) as error:
+            raise TrainingError(
+                f'{path} does not say what is beside it ({error}); take another folder.'
+            ) from error
         differing = [key for key in wanted if key != 'shards' and found.get(key) != wanted[key]]
         if differing:
             raise TrainingError(

@@ -115,7 +115,28 @@ def test_a_folder_of_other_shards_is_refused_and_left_alone(
     assert (folder / 'shards.json').read_text() == told
 
 
-@pytest.mark.parametrize('change', [{'height': 100}, {'width': 440}, {'shards': 0}])
+@pytest.mark.parametrize('damaged', ['{"seed": ', '[1]', '3', '\xff'])
+def test_a_folder_whose_description_is_damaged_is_refused_and_left_alone(
+    folder: Path, damaged: str
+) -> None:
+    before = content(folder)
+    (folder / 'shards.json').write_bytes(damaged.encode('latin-1'))
+    with pytest.raises(
+        TrainingError, match=r'shards\.json does not say what is beside it \(.*take another folder'
+    ):
+        make_shards(folder, CONFIG)
+    assert content(folder) == before
+    assert (folder / 'shards.json').read_bytes() == damaged.encode('latin-1')
+
+
+def test_a_share_of_rooms_beyond_0_to_1_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r'indoor_share must be 0 to 1, got 1\.5'):
+        ShardConfig(indoor_share=1.5)
+
+
+@pytest.mark.parametrize(
+    'change', [{'height': 100}, {'width': 440}, {'height': -32}, {'width': 0}, {'shards': 0}]
+)
 def test_sizes_that_networks_cannot_halve_and_no_shards_are_refused(change: Any) -> None:
     (name, value) = next(iter(change.items()))
     with pytest.raises(TrainingError, match=f'multiples of 16.*{name}={value}'):
