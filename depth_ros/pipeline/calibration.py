@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from depth_ros.frame import DepthEstimate, Float32, Float64
 from depth_ros.geometry.device import DeviceEstimate, upload
@@ -16,7 +17,7 @@ from depth_ros.pipeline.config import CalibrationConfig
 
 WITHIN_2_SIGMA = 0.9545
 """Share of a Gaussian."""
-EASIER = 0.85
+EASIER = 0.93
 """Error of an image's pixels relative to held-out returns, at that share: those lie in gaps
 wider than most. Measured: docs/uncertainty.md."""
 RANGE_EDGES_M = np.array([5.0, 10.0, 20.0, 40.0, 80.0])
@@ -113,9 +114,10 @@ class SigmaCalibrator:
     Each frame lends a few returns (`hold_out`), which the method does not see, and has its
     errors at them counted (`update`). The counts are histograms by range, forgotten
     exponentially, of the scale that each error e asks for to lie within 2 sigma, given that the
-    return itself has noise n: 2 sqrt((scale sigma)^2 + n^2) = e. Real errors have heavier tails
-    than a Gaussian, so no scale covers both 68 % within 1 sigma and 95 % within 2; it is the
-    second that a user relies on, and so it is the one that is kept.
+    return itself has noise n: 2 sqrt((scale sigma)^2 + n^2) = e. That is its range noise, and on
+    a slope what follows from its place in the image, which is known to about half a pixel. Real
+    errors have heavier tails than a Gaussian, so no scale covers both 68 % within 1 sigma and
+    95 % within 2; it is the second that a user relies on, and so it is the one that is kept.
 
     Args:
         config: settings.
@@ -142,7 +144,8 @@ class SigmaCalibrator:
             return
         depth_m, sigma_m = estimate.depth_m.take(at), estimate.sigma_m.take(at)
         error_m = np.abs(depth_m - held_out_m.take(at))
-        noise_m = self.config.return_noise_m
+        slope_m = slopes_m_per_px(estimate.depth_m, at)
+        noise_m = np.hypot(self.config.return_noise_m, self.config.return_noise_px * slope_m)
         if self._counts.any():
             # Judged with the scale from before this frame: a figure may not grade itself.
             expected_m = np.hypot(sigma_m * self._scale_at(depth_m), noise_m)
@@ -206,6 +209,23 @@ class SigmaCalibrator:
         """Scale for each depth in steps, linear between the centres of the range bins."""
         grid_m = np.arange(int(RANGE_CENTRES_M[-1]) * SCALES_PER_M + 1) / SCALES_PER_M
         return np.interp(grid_m, RANGE_CENTRES_M, self._scales).astype(np.float32)
+
+
+def slopes_m_per_px(depth_m: Float32, at: npt.NDArray[np.intp]) -> Float32:
+    """How steep a depth map (H, W) is at the pixels of flat indices `at`, in metres per pixel.
+
+    Along each axis the smaller one of the steps to both sides, so that an edge is not steep.
+    """
+    height, width = depth_m.shape
+    rows, columns = np.divmod(at, width)
+    here_m = depth_m.take(at)
+    squared = np.zeros(at.size, np.float32)
+    for place, size, stride in ((columns, width, 1), (rows, height, width)):
+        before_m = np.where(place > 0, depth_m.take(at - stride, mode='clip'), np.nan)
+        after_m = np.where(place < size - 1, depth_m.take(at + stride, mode='clip'), np.nan)
+        step_m = np.fmin(np.abs(here_m - before_m), np.abs(after_m - here_m))
+        squared += np.where(np.isfinite(step_m), step_m, 0.0) ** 2
+    return np.sqrt(squared)
 
 
 def _scale(counts: Float64) -> float:

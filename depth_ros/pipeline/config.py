@@ -202,6 +202,13 @@ class CalibrationConfig:
         minimum=0.0,
         maximum=1.0,
     )
+    return_noise_px: float = option(
+        0.45,
+        'How well the place of a return in the image is known, which matters on slopes: it lies '
+        'anywhere in its pixel, and the extrinsic is not exact [pixels].',
+        minimum=0.0,
+        maximum=10.0,
+    )
     memory_frames: int = option(
         50, 'Frames after which a measurement counts 1/e.', minimum=1, maximum=100000
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from depth_ros.frame import DepthEstimate
 from depth_ros.geometry.projection import mean_spacing_px
 from depth_ros.pipeline import calibration
-from depth_ros.pipeline.calibration import EASIER, SigmaCalibrator, hold_out
+from depth_ros.pipeline.calibration import EASIER, SigmaCalibrator, hold_out, slopes_m_per_px
 from depth_ros.pipeline.config import CalibrationConfig
 
 RAW_SIGMA_M = 0.1
@@ -20,7 +22,8 @@ class Stream:
 
     def __init__(self, seed=0, **config):
         self.rng = np.random.default_rng(seed)
-        self.calibrator = SigmaCalibrator(CalibrationConfig(**{'return_noise_m': 0.0, **config}))
+        exact = {'return_noise_m': 0.0, 'return_noise_px': 0.0}
+        self.calibrator = SigmaCalibrator(CalibrationConfig(**{**exact, **config}))
 
     def estimate(self, nearest_m=3.0, farthest_m=90.0):
         depth_m = self.rng.uniform(nearest_m, farthest_m, SHAPE).astype(np.float32)
@@ -98,6 +101,35 @@ def test_noise_of_the_returns_is_not_blamed_on_the_estimate():
     stream = Stream(return_noise_m=0.3)
     stream.feed(gaussian(0.5))
     assert stream.sigma_at(20) == pytest.approx(EASIER * 0.4, rel=0.05)
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+def test_on_a_slope_a_return_that_lies_in_the_next_pixel_is_not_blamed_on_the_estimate(axis):
+    """0.3 pixels of 1 m each, and depth errors of 0.4 m, look like 0.5 m."""
+    stream = Stream(return_noise_px=0.3)
+    ramp_m = 10 + np.mgrid[: SHAPE[0], : SHAPE[1]][axis].astype(np.float32)
+    for _ in range(3):
+        error_m = 0.5 * stream.rng.standard_normal(SHAPE).astype(np.float32)
+        estimate = DepthEstimate(ramp_m, np.full_like(ramp_m, RAW_SIGMA_M))
+        stream.calibrator.update(estimate, ramp_m - error_m)
+    assert stream.sigma_at(40) == pytest.approx(EASIER * 0.4, rel=0.05)
+    within_2 = math.erf(2 * math.hypot(EASIER * 0.4, 0.3) / 0.5 / 2**0.5)
+    assert stream.calibrator.accuracy().coverage_2sigma == pytest.approx(within_2, abs=0.01)
+
+
+def test_an_edge_is_no_slope_and_what_is_unknown_has_none():
+    """A wall at 5 m before a floor that falls away by 0.3 m a row and 0.4 m a column."""
+    v, u = np.mgrid[:6, :8].astype(np.float32)
+    depth_m = 20 + 0.3 * v + 0.4 * u
+    depth_m[:, :3] = 5.0
+    depth_m[2, 6] = np.nan
+    depth_m[3, 6] = np.inf
+    at = np.array([[1, 1], [1, 2], [1, 3], [0, 7], [5, 4], [4, 6], [2, 5]])
+    got = slopes_m_per_px(depth_m, np.ravel_multi_index(at.T, depth_m.shape))
+    np.testing.assert_allclose(got, [0, 0, *[0.5] * 5], atol=1e-5)
+    alone = np.full((3, 3), np.nan, np.float32)
+    alone[1, 1] = 7.0
+    assert slopes_m_per_px(alone, np.array([4])) == 0.0
 
 
 def test_a_change_is_followed_within_a_few_memory_lengths():
