@@ -118,7 +118,7 @@ def test_convention_units_are_in_the_names_of_settings():
     }
     for name, value in flatten(PipelineConfig()).items():
         if isinstance(value, float) and name not in unitless:
-            assert name.endswith(('_m', '_s')), name
+            assert name.endswith(('_m', '_s', '_px')), name
 
 
 def test_convention_cloud_is_organised_with_nan_where_unknown():
