@@ -30,6 +30,8 @@ SCALES_PER_M = 4
 """Entries of the table of scales by depth."""
 LOG2_SCALES = np.arange(-8.0, 8.0, 0.125)
 """Lower edges of the histogram of scales."""
+MIN_SCALE = 1 / 8
+"""Where all errors are within the noise of the returns, they say nothing of how small sigma is."""
 RECENT_FRAMES = 20
 MIN_RETURNS_FOR_ALARM = 200
 COVERAGE_1_BAND, COVERAGE_2_BAND = (0.55, 0.92), (0.85, 0.995)
@@ -157,8 +159,8 @@ class SigmaCalibrator:
         np.add.at(self._counts, (np.searchsorted(RANGE_EDGES_M, depth_m), bins), 1.0)
         total = self._all_counts()
         borrowed = total * (BORROWED / total.sum())
-        scales = [_scale(counts + borrowed) for counts in self._counts]
-        self._scales = self._easier * np.array(scales)
+        scales = [self._easier * _scale(counts + borrowed) for counts in self._counts]
+        self._scales = np.maximum(scales, MIN_SCALE)
 
     def apply(self, estimate: DepthEstimate) -> DepthEstimate:
         """The estimate with its raw sigma scaled."""
@@ -190,7 +192,7 @@ class SigmaCalibrator:
             p95_error_m=float(p95_m),
             coverage_1sigma=within_1,
             coverage_2sigma=within_2,
-            scale=self._easier * _scale(self._all_counts()),
+            scale=max(self._easier * _scale(self._all_counts()), MIN_SCALE),
             alarm=_alarm(error_m.size, within_1, within_2),
         )
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Batch = dict[str, 'Tensor']
 """Tensors (B, ...) by the names that `students.arrays` gives them."""
 
-GRACE_S = 10
+GRACE_S = 60
 """A worker that is told to end goes on for so long, lest the main process need it."""
 ATTEMPTS = 5
 """Examples in a row that may be useless, such as crops without returns."""

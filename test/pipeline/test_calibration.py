@@ -117,6 +117,18 @@ def test_on_a_slope_a_return_that_lies_in_the_next_pixel_is_not_blamed_on_the_es
     assert stream.calibrator.accuracy().coverage_2sigma == pytest.approx(within_2, abs=0.01)
 
 
+def test_errors_within_the_noise_of_returns_do_not_make_sigma_vanish():
+    """A plane of 1 m a pixel, known exactly: returns lie anywhere in their pixels."""
+    stream = Stream(return_noise_px=0.45)
+    ramp_m = 10 + np.mgrid[: SHAPE[0], : SHAPE[1]][0].astype(np.float32)
+    for _ in range(5):
+        off_m = stream.rng.uniform(-0.5, 0.5, SHAPE).astype(np.float32)
+        estimate = DepthEstimate(ramp_m, np.full_like(ramp_m, RAW_SIGMA_M))
+        stream.calibrator.update(estimate, ramp_m + off_m)
+    assert stream.sigma_at(40) == pytest.approx(RAW_SIGMA_M / 8, rel=1e-3)
+    assert stream.calibrator.accuracy().scale == pytest.approx(1 / 8)
+
+
 def test_an_edge_is_no_slope_and_what_is_unknown_has_none():
     """A wall at 5 m before a floor that falls away by 0.3 m a row and 0.4 m a column."""
     v, u = np.mgrid[:6, :8].astype(np.float32)
