@@ -159,8 +159,7 @@ class SigmaCalibrator:
         np.add.at(self._counts, (np.searchsorted(RANGE_EDGES_M, depth_m), bins), 1.0)
         total = self._all_counts()
         borrowed = total * (BORROWED / total.sum())
-        scales = [self._easier * _scale(counts + borrowed) for counts in self._counts]
-        self._scales = np.maximum(scales, MIN_SCALE)
+        self._scales = np.array([self._pixel_scale(counts + borrowed) for counts in self._counts])
 
     def apply(self, estimate: DepthEstimate) -> DepthEstimate:
         """The estimate with its raw sigma scaled."""
@@ -192,9 +191,13 @@ class SigmaCalibrator:
             p95_error_m=float(p95_m),
             coverage_1sigma=within_1,
             coverage_2sigma=within_2,
-            scale=max(self._easier * _scale(self._all_counts()), MIN_SCALE),
+            scale=self._pixel_scale(self._all_counts()),
             alarm=_alarm(error_m.size, within_1, within_2),
         )
+
+    def _pixel_scale(self, counts: Float64) -> float:
+        """The scale for all pixels that counts of held-out returns ask for."""
+        return max(self._easier * _scale(counts), MIN_SCALE)
 
     def _all_counts(self) -> Float64:
         """Counts over all ranges, with the prior's."""

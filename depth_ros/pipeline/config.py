@@ -205,7 +205,7 @@ class CalibrationConfig:
     return_noise_px: float = option(
         0.45,
         'How well the place of a return in the image is known, which matters on slopes: it lies '
-        'anywhere in its pixel, and not quite of the moment of the image [pixels].',
+        'anywhere in its pixel [pixels].',
         minimum=0.0,
         maximum=10.0,
     )

@@ -203,3 +203,9 @@ def test_real_depth_beats_the_published_baseline(kitti_scores):
     ours, (baseline_rmse_mm, baseline_mae_mm) = kitti_scores
     assert ours.rmse_filled_mm < 0.95 * baseline_rmse_mm
     assert ours.mae_filled_mm < 0.92 * baseline_mae_mm
+
+
+def test_real_sigma_keeps_its_promise(kitti_scores):
+    ours, _ = kitti_scores
+    assert 0.60 < ours.coverage_1sigma < 0.76
+    assert 0.92 < ours.coverage_2sigma < 0.98
