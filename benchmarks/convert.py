@@ -19,7 +19,7 @@ from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.cloud import cloud_shape, fill_cloud
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, cloud_to_points
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 HEIGHT, WIDTH = 375, 1242
 SWEEP_POINTS = 120_000

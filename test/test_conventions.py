@@ -14,8 +14,10 @@ from depth_ros.geometry.cloud import CLOUD_FIELDS, cloud_shape, fill_cloud
 from depth_ros.geometry.projection import project_lidar
 from depth_ros.geometry.transforms import from_translation_quat, to_translation_quat
 from depth_ros.methods.registry import METHODS
-from depth_ros.pipeline.config import PipelineConfig, flatten
-from depth_ros.pipeline.fusion import FusionPipeline, FusionResult
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.result import FusionResult
+from depth_ros.settings import flatten
 
 PINHOLE = Intrinsics(60, 40, fx=50.0, fy=50.0, cx=29.5, cy=19.5)
 

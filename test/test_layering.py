@@ -15,10 +15,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / 'depth_ros'
 MAX_LINES = 400
 
 # What each layer may import besides itself.
-CORE = {'errors', 'files', 'frame', 'geometry', 'models', 'engines', 'methods', 'pipeline'}
+CORE = {
+    *('errors', 'files', 'settings', 'frame', 'geometry'),
+    *('models', 'engines', 'methods', 'pipeline'),
+}
 ALLOWED = {
     'errors': set(),
     'files': {'errors'},
+    'settings': {'errors'},
     'frame': {'errors'},
     'geometry': {'errors', 'frame'},
     'models': {'errors', 'files', 'frame', 'geometry'},

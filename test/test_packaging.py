@@ -21,7 +21,8 @@ from depth_ros.nodes.node_config import (
     CompletionNodeConfig,
     NodeConfig,
 )
-from depth_ros.pipeline.config import MONOCULAR, PipelineConfig, flatten, replaced
+from depth_ros.pipeline.config import MONOCULAR, PipelineConfig
+from depth_ros.settings import flatten, replaced
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILE_TYPES = ('.py', '.xml', '.yaml', '.rviz')

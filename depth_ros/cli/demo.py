@@ -31,7 +31,8 @@ from depth_ros.frame import DepthEstimate, Float64
 from depth_ros.geometry.transforms import to_translation_quat
 from depth_ros.nodes.dds import use_shared_memory_profile
 from depth_ros.pipeline.config import PipelineConfig
-from depth_ros.pipeline.fusion import FusionPipeline, FusionResult
+from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.result import FusionResult
 
 EVERY = 5  # one frame in so many is written by the recorder and judged
 PATIENCE_S = 900.0  # rendering 50 frames takes about a minute of one core

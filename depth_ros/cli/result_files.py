@@ -18,7 +18,7 @@ from depth_ros.files import write_atomic
 from depth_ros.frame import Float32
 from depth_ros.geometry.cloud import cloud_shape, fill_cloud
 from depth_ros.pipeline.config import OutputConfig
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 FORMATS = ('png', 'npz', 'ply', 'pcd')
 ESTIMATED = 'intrinsics estimated, not calibrated'

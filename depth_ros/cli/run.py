@@ -24,8 +24,10 @@ from depth_ros.evaluation.thinning import sampled_frame
 from depth_ros.frame import Float32
 from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS
-from depth_ros.pipeline.config import PipelineConfig, flatten
-from depth_ros.pipeline.fusion import FusionPipeline, FusionResult
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.result import FusionResult
+from depth_ros.settings import flatten
 
 EXIT_INTERRUPTED = 130
 

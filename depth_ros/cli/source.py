@@ -12,7 +12,8 @@ from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.estimated import CameraEstimator
 from depth_ros.datasets.open import open_dataset
 from depth_ros.errors import ConfigError
-from depth_ros.pipeline.config import MONOCULAR, PipelineConfig, replaced
+from depth_ros.pipeline.config import MONOCULAR, PipelineConfig
+from depth_ros.settings import replaced
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:

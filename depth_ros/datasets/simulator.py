@@ -25,7 +25,7 @@ from depth_ros.frame import Bool, Float32, Float64, Frame, UInt8
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.distortion import undistort_pixels
-from depth_ros.pipeline.config import option, replaced, validate
+from depth_ros.settings import option, replaced, validate
 
 _SUBPIXELS = ((-0.375, -0.125), (0.125, -0.375), (-0.125, 0.375), (0.375, 0.125))
 _LENSES: dict[str, tuple[float, ...]] = {

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from depth_ros.datasets.raycast import Surface, cast, tile_order
 from depth_ros.datasets.shading import surface_normals
 from depth_ros.frame import Bool, Float32, Float64
-from depth_ros.pipeline.config import option
+from depth_ros.settings import option
 
 Floats = npt.NDArray[np.floating]
 

@@ -15,7 +15,8 @@ from depth_ros.evaluation.metrics import Scores
 from depth_ros.evaluation.protocols import Protocol
 from depth_ros.evaluation.thinning import Thinning
 from depth_ros.methods.ip_basic import IpBasic
-from depth_ros.pipeline.config import PipelineConfig, replaced
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.settings import replaced
 
 BASELINE = IpBasic.name
 LINES = (64, 32, 16, 8)

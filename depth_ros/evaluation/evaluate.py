@@ -16,8 +16,10 @@ from depth_ros.evaluation.thinning import Thinning, image_seed
 from depth_ros.frame import Float32
 from depth_ros.geometry.resize import resize_sparse
 from depth_ros.pipeline.calibration import hold_out
-from depth_ros.pipeline.config import PipelineConfig, replaced
-from depth_ros.pipeline.fusion import FusionPipeline, StageTimer
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.result import StageTimer
+from depth_ros.settings import replaced
 
 GROUND_TRUTH = 'depth_gt'
 HELD_OUT_LIDAR = 'held-out LiDAR'

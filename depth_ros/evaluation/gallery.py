@@ -10,7 +10,7 @@ from depth_ros.evaluation.colormap import fitted_limits
 from depth_ros.evaluation.evaluate import truth_in_view
 from depth_ros.frame import Float32, UInt8
 from depth_ros.pipeline.config import OutputConfig
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 
 def pictures(

@@ -11,7 +11,8 @@ from depth_ros.datasets.kitti import DEPTH_ENCODING
 from depth_ros.errors import EvaluationError
 from depth_ros.evaluation.evaluate import blame_sample, one_per_camera, seen_by_method
 from depth_ros.evaluation.protocols import PROTOCOLS, SETTINGS
-from depth_ros.pipeline.config import PipelineConfig, replaced
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.settings import replaced
 
 
 def write_kitti_results(

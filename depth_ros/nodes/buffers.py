@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from depth_ros.errors import NodeError
 from depth_ros.frame import Float32
 from depth_ros.geometry.cloud import CLOUD_FIELDS, cloud_shape
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 _PIXELS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     '32FC1': (np.float32, ()),

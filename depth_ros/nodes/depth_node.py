@@ -20,10 +20,11 @@ from depth_ros.nodes.process import ManagedNode, steady_clock
 from depth_ros.nodes.publishers import DepthPublishers
 from depth_ros.nodes.qos import AdaptiveSubscription
 from depth_ros.nodes.worker import LatestWorker
-from depth_ros.pipeline.config import PipelineConfig, flatten
+from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline, make_method, same_method, warm_up
 from depth_ros.pipeline.sync import Pair
 from depth_ros.pipeline.upgrade import Upgrade
+from depth_ros.settings import flatten
 
 NOBODY_LISTENS = 'nobody_listens'  # reason under which images that need no work are counted
 PATIENCE_S = 5.0

@@ -21,7 +21,7 @@ from depth_ros.nodes.diagnostics import (
 )
 from depth_ros.nodes.qos import AdaptiveSubscription, keep_last
 from depth_ros.pipeline.calibration import LiveAccuracy
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 from depth_ros.pipeline.upgrade import UpgradeStatus
 
 

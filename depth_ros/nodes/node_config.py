@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from depth_ros.pipeline.config import option, validate
+from depth_ros.settings import option, validate
 
 MONOCULAR_SETTINGS = (
     'image_is_rectified',

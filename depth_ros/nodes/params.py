@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from depth_ros.errors import ConfigError, DepthRosError
-from depth_ros.pipeline.config import Option, flatten, options, replaced
+from depth_ros.settings import Option, flatten, options, replaced
 
 
 def declare(

@@ -23,7 +23,7 @@ from depth_ros.nodes import params
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_camera, ns_to_stamp
 from depth_ros.nodes.process import ManagedNode, run_node, steady_clock
 from depth_ros.nodes.qos import keep_last
-from depth_ros.pipeline.config import flatten, option, validate
+from depth_ros.settings import flatten, option, validate
 
 LIDAR_FRAME = 'lidar'
 KEPT_SAMPLES = 200

@@ -14,7 +14,7 @@ from depth_ros.frame import DepthKind, Float32
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_intrinsics
 from depth_ros.nodes.qos import keep_last
 from depth_ros.pipeline.config import OutputConfig
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 Values = Callable[[FusionResult, OutputConfig], Float32]
 

@@ -19,7 +19,7 @@ from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.nodes.process import ManagedNode, run_node, steady_clock
 from depth_ros.nodes.qos import keep_last
-from depth_ros.pipeline.config import flatten, option, validate
+from depth_ros.settings import flatten, option, validate
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from depth_ros.errors import EngineError, PipelineError
-from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32, Float64, Frame
+from depth_ros.frame import CameraView, DepthKind, Float64, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
-from depth_ros.geometry.cloud import fill_cloud
 from depth_ros.geometry.distortion import rectify_image, seen_mask
 from depth_ros.geometry.resize import resize_image
 from depth_ros.methods.base import DepthMethod, Preparable, release
@@ -21,9 +18,10 @@ from depth_ros.methods.mono import mono_weights
 from depth_ros.methods.not_ready import NotReady
 from depth_ros.methods.registry import METHODS, choose
 from depth_ros.models.weights import locate
-from depth_ros.pipeline.calibration import EASIER, LiveAccuracy, SigmaCalibrator
-from depth_ros.pipeline.config import OutputConfig, PipelineConfig
-from depth_ros.pipeline.stages import DeviceStages, HostStages, OnDevice, stages_of
+from depth_ros.pipeline.calibration import EASIER, SigmaCalibrator
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.result import FusionResult, StageTimer
+from depth_ros.pipeline.stages import DeviceStages, HostStages, stages_of
 
 STAND_IN = 'guided'
 """The method that completes until another one is ready."""
@@ -36,79 +34,6 @@ _MADE_OF = {
     'guided': ('guided',),
 }
 """Parts of the settings that a method is made of, or that `auto` looks at."""
-
-
-class StageTimer:
-    """Time by stage; each stage ends where it is named."""
-
-    def __init__(self) -> None:
-        self.timings_ms: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def stage(self, name: str) -> None:
-        """Book the time since the last stage under `name`."""
-        now = time.perf_counter()
-        self.timings_ms[name] = (now - self._last) * 1e3
-        self._last = now
-
-
-@dataclass(frozen=True)
-class FusionResult:
-    """Dense depth of one frame and how it came about.
-
-    Attributes:
-        view: the rectified view that was completed; its sparse depth holds all returns that
-            passed the filters, held-out ones too.
-        estimate: depth and calibrated sigma.
-        method: name of the method.
-        timings_ms: time by stage: rectify, project, hold_out, complete, calibrate.
-        accuracy: figures at held-out returns of the last frames, or None at the start.
-        on_device: view and calibrated estimate where the method works, if not on the host.
-    """
-
-    view: CameraView
-    estimate: DepthEstimate
-    method: str
-    timings_ms: dict[str, float]
-    accuracy: LiveAccuracy | None
-    on_device: OnDevice | None = None
-
-    @property
-    def is_metric(self) -> bool:
-        """Whether the estimate is in metres; another one has no cloud and no gated depth."""
-        return self.estimate.kind is DepthKind.METRIC
-
-    def gated_depth_m(self, config: OutputConfig) -> Float32:
-        """Depth (H, W) that is NaN wherever sigma exceeds the limits of `config`.
-
-        What is too far (+Inf) stays so.
-
-        Raises:
-            PipelineError: the estimate is not in metres.
-        """
-        self._refuse_relative()
-        depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
-        limit = np.float32(config.max_relative_sigma or np.inf) * depth_m
-        if config.max_sigma_m:
-            limit = np.minimum(limit, np.float32(config.max_sigma_m))
-        return np.where((sigma_m <= limit) | (depth_m == np.inf), depth_m, np.float32(np.nan))
-
-    def fill_cloud(self, cloud: Float32, stride: int = 1) -> None:
-        """Write the cloud into `cloud`, of `geometry.cloud.cloud_shape`, from where it is.
-
-        Raises:
-            PipelineError: the estimate is not in metres.
-        """
-        self._refuse_relative()
-        if self.on_device is not None:
-            self.on_device.fill_cloud(cloud, stride)
-            return
-        depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
-        fill_cloud(cloud, depth_m, sigma_m, self.view.image, self.view.intrinsics, stride)
-
-    def _refuse_relative(self) -> None:
-        if not self.is_metric:
-            raise PipelineError(f'{self.estimate.kind.value} of {self.method} is not in metres.')
 
 
 class FusionPipeline:

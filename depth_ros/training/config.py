@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from depth_ros.errors import ConfigError, MissingDependencyError
-from depth_ros.pipeline.config import flatten, option, replaced, validate
+from depth_ros.settings import flatten, option, replaced, validate
 from depth_ros.training.students import STUDENTS
 
 FREE = 'run.'

@@ -19,7 +19,7 @@ from pathlib import Path
 from depth_ros.engines.cpu import import_torch
 from depth_ros.engines.lock import locked
 from depth_ros.errors import ConfigError
-from depth_ros.pipeline.config import flatten
+from depth_ros.settings import flatten
 from depth_ros.training import checkpoint
 from depth_ros.training.config import TrainConfig, differences
 from depth_ros.training.examples import Examples

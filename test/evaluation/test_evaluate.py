@@ -23,8 +23,9 @@ from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.methods.ip_basic import IpBasic
 from depth_ros.methods.registry import METHODS
 from depth_ros.pipeline import fusion
-from depth_ros.pipeline.config import OutputConfig, PipelineConfig, replaced
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.settings import replaced
 
 GUIDED = PipelineConfig(method='guided')
 INTRINSICS = Intrinsics(192, 96, 150.0, 150.0, 95.5, 47.5)

@@ -14,7 +14,7 @@ from depth_ros.evaluation.gallery import pictures, sheet
 from depth_ros.frame import CameraView, DepthEstimate, DepthKind
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.pipeline.config import OutputConfig
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 HEIGHT, WIDTH = 48, 96  # too narrow for a scale bar: pictures have the size of the image
 

@@ -24,7 +24,8 @@ from depth_ros.methods.base import Preparable
 from depth_ros.methods.guided import Guided
 from depth_ros.methods.lite import Lite
 from depth_ros.models import lite
-from depth_ros.pipeline.config import PipelineConfig, replaced
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.settings import replaced
 
 CAMERA = Intrinsics(70, 50, 60.0, 61.0, 34.2, 25.1)
 

@@ -22,8 +22,9 @@ from depth_ros.methods.base import Preparable
 from depth_ros.methods.mono import Mono, check_focal_length, mono_weights
 from depth_ros.models.registry import MODELS, card
 from depth_ros.models.weights import weights_path
-from depth_ros.pipeline.config import OutputConfig, PipelineConfig, replaced
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.settings import replaced
 
 HEIGHT, WIDTH = 40, 60
 CAMERA = Intrinsics(WIDTH, HEIGHT, 30.0, 30.0, 29.5, 19.5)

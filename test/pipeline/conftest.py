@@ -13,9 +13,10 @@ from depth_ros.errors import MethodError
 from depth_ros.frame import DepthEstimate, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.methods.registry import METHODS
-from depth_ros.pipeline.config import PipelineConfig, replaced
+from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 from depth_ros.pipeline.upgrade import Upgrade
+from depth_ros.settings import replaced
 
 WALL_M, FAKE_M = 5.0, 7.0
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 
 from depth_ros.errors import ConfigError
-from depth_ros.pipeline.config import (
-    OutputConfig,
-    PipelineConfig,
-    ProjectionConfig,
-    flatten,
-    options,
-    replaced,
-    validate,
-)
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig, ProjectionConfig
+from depth_ros.settings import flatten, options, replaced, validate
 
 DEFAULTS = flatten(PipelineConfig())
 

@@ -20,8 +20,9 @@ from depth_ros.geometry.projection import project_lidar
 from depth_ros.geometry.transforms import from_translation_quat
 from depth_ros.methods.guided import Guided
 from depth_ros.methods.ip_basic import IpBasic
-from depth_ros.pipeline.config import PipelineConfig, replaced
+from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.settings import replaced
 
 torch = pytest.importorskip('torch', reason='needs PyTorch (extra "torch")')
 from torch.overrides import TorchFunctionMode, resolve_name  # noqa: E402

@@ -16,8 +16,9 @@ from depth_ros.geometry.distortion import rectify_image
 from depth_ros.geometry.projection import project_lidar
 from depth_ros.geometry.transforms import from_translation_quat
 from depth_ros.methods.ip_basic import IpBasic
-from depth_ros.pipeline.config import OutputConfig, PipelineConfig, replaced
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline, same_method, warm_up
+from depth_ros.settings import replaced
 
 PINHOLE = Intrinsics(320, 200, fx=180.0, fy=180.0, cx=158.0, cy=96.0)
 LENS = Camera(PINHOLE, 'plumb_bob', (-0.25, 0.08, 0.001, -0.001, 0.0))

@@ -7,7 +7,7 @@ import pytest
 
 from depth_ros.errors import EngineError, MethodError
 from depth_ros.frame import DepthEstimate
-from depth_ros.pipeline.config import replaced
+from depth_ros.settings import replaced
 
 WALL_M, FAKE_M = 5.0, 7.0
 CUDA_ERROR = RuntimeError('CUDA error:\n an illegal memory access')

@@ -20,7 +20,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, ns_to_stamp
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 CONSUMER = Path(__file__).resolve().parents[2] / 'examples' / 'consumer.py'
 PINHOLE = Intrinsics(60, 40, fx=50.0, fy=50.0, cx=29.5, cy=19.5)

@@ -24,7 +24,7 @@ from depth_ros.nodes.convert import (
     ns_to_stamp,
     stamp_to_ns,
 )
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 CODES = {PointField.FLOAT32: 'f', PointField.FLOAT64: 'd'}
 POINTS = [

@@ -24,7 +24,7 @@ from depth_ros.nodes.convert import (
     compressed_to_rgb,
     image_to_rgb,
 )
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 RNG = np.random.default_rng(7)
 # cv_bridge converts none of these; the array it passes through is what cv2 users take as BGR.

@@ -22,8 +22,9 @@ from depth_ros.engines.cpu import import_torch
 from depth_ros.frame import Frame
 from depth_ros.models.registry import family
 from depth_ros.nodes.convert import cloud_to_points, info_from_camera, info_from_intrinsics
-from depth_ros.pipeline.config import MONOCULAR, replaced
+from depth_ros.pipeline.config import MONOCULAR
 from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.settings import replaced
 
 pytestmark = pytest.mark.ros
 

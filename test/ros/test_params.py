@@ -15,7 +15,8 @@ from rclpy.parameter import Parameter
 from depth_ros.errors import ConfigError, MethodError
 from depth_ros.nodes import params
 from depth_ros.nodes.node_config import CompletionNodeConfig, ExtrinsicConfig
-from depth_ros.pipeline.config import PipelineConfig, flatten, options
+from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.settings import flatten, options
 
 CONFIGS = [PipelineConfig(), CompletionNodeConfig()]
 

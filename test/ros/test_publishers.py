@@ -17,7 +17,7 @@ from depth_ros.frame import CameraView, DepthEstimate, DepthKind
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.nodes.publishers import IMAGES, DepthPublishers
 from depth_ros.pipeline.config import OutputConfig
-from depth_ros.pipeline.fusion import FusionResult
+from depth_ros.pipeline.result import FusionResult
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 OUTPUTS = {f'/{topic}' for images in IMAGES.values() for topic in images} | {'/depth/points'}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from depth_ros.errors import ConfigError, MissingDependencyError
-from depth_ros.pipeline.config import flatten, options, replaced
+from depth_ros.settings import flatten, options, replaced
 from depth_ros.training.config import TrainConfig, differences, read
 from depth_ros.training.distill import BPNET, LITE, LITE_FINETUNING, PRETRAINING, Objective
 

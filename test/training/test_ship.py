@@ -14,7 +14,7 @@ import pytest
 
 from depth_ros.errors import TrainingError
 from depth_ros.models import lite
-from depth_ros.pipeline.config import replaced
+from depth_ros.settings import replaced
 from depth_ros.training import ship as shipping
 from depth_ros.training.config import TrainConfig
 from depth_ros.training.result import write_result

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depth_ros.errors import ConfigError, TrainingError
-from depth_ros.pipeline.config import replaced
+from depth_ros.settings import replaced
 from depth_ros.training import tasks
 from depth_ros.training.config import TrainConfig
 from depth_ros.training.examples import Example

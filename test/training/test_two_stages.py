@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from depth_ros.datasets.simulator import Simulator
-from depth_ros.pipeline.config import replaced
+from depth_ros.settings import replaced
 from depth_ros.training.augment import Augmentation
 from depth_ros.training.config import TrainConfig
 from depth_ros.training.distill import LITE, LITE_FINETUNING

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from depth_ros.models.base import Arrays
-from depth_ros.pipeline.config import replaced
+from depth_ros.settings import replaced
 from depth_ros.training import checkpoint
 from depth_ros.training.config import TrainConfig
 from depth_ros.training.distill import Objective

@@ -1,0 +1,88 @@
+"""What the pipeline says of one frame: depth and sigma, their gate and cloud, the time taken."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from depth_ros.errors import PipelineError
+from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32
+from depth_ros.geometry.cloud import fill_cloud
+from depth_ros.pipeline.calibration import LiveAccuracy
+from depth_ros.pipeline.config import OutputConfig
+from depth_ros.pipeline.stages import OnDevice
+
+
+class StageTimer:
+    """Time by stage; each stage ends where it is named."""
+
+    def __init__(self) -> None:
+        self.timings_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def stage(self, name: str) -> None:
+        """Book the time since the last stage under `name`."""
+        now = time.perf_counter()
+        self.timings_ms[name] = (now - self._last) * 1e3
+        self._last = now
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """Dense depth of one frame and how it came about.
+
+    Attributes:
+        view: the rectified view that was completed; its sparse depth holds all returns that
+            passed the filters, held-out ones too.
+        estimate: depth and calibrated sigma.
+        method: name of the method.
+        timings_ms: time by stage: rectify, project, hold_out, complete, calibrate.
+        accuracy: figures at held-out returns of the last frames, or None at the start.
+        on_device: view and calibrated estimate where the method works, if not on the host.
+    """
+
+    view: CameraView
+    estimate: DepthEstimate
+    method: str
+    timings_ms: dict[str, float]
+    accuracy: LiveAccuracy | None
+    on_device: OnDevice | None = None
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether the estimate is in metres; another one has no cloud and no gated depth."""
+        return self.estimate.kind is DepthKind.METRIC
+
+    def gated_depth_m(self, config: OutputConfig) -> Float32:
+        """Depth (H, W) that is NaN wherever sigma exceeds the limits of `config`.
+
+        What is too far (+Inf) stays so.
+
+        Raises:
+            PipelineError: the estimate is not in metres.
+        """
+        self._refuse_relative()
+        depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
+        limit = np.float32(config.max_relative_sigma or np.inf) * depth_m
+        if config.max_sigma_m:
+            limit = np.minimum(limit, np.float32(config.max_sigma_m))
+        return np.where((sigma_m <= limit) | (depth_m == np.inf), depth_m, np.float32(np.nan))
+
+    def fill_cloud(self, cloud: Float32, stride: int = 1) -> None:
+        """Write the cloud into `cloud`, of `geometry.cloud.cloud_shape`, from where it is.
+
+        Raises:
+            PipelineError: the estimate is not in metres.
+        """
+        self._refuse_relative()
+        if self.on_device is not None:
+            self.on_device.fill_cloud(cloud, stride)
+            return
+        depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
+        fill_cloud(cloud, depth_m, sigma_m, self.view.image, self.view.intrinsics, stride)
+
+    def _refuse_relative(self) -> None:
+        if not self.is_metric:
+            raise PipelineError(f'{self.estimate.kind.value} of {self.method} is not in metres.')
