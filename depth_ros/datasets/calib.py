@@ -10,9 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from depth_ros.errors import DatasetError, GeometryError
 from depth_ros.frame import Float64
-from depth_ros.geometry.camera import Camera, Intrinsics
+from depth_ros.geometry.camera import Camera, Intrinsics, read_lens
 from depth_ros.geometry.transforms import as_transform
 
 CALIB_FILE = 'calib.json'
@@ -86,21 +88,23 @@ def parse_camera(path: Path | str, name: str, entry: dict[str, Any]) -> Calibrat
                 'no K, or one of zeros; calibrate the camera: intrinsics are never guessed, '
                 'unless `depth_ros run --estimate-intrinsics` is told to.'
             )
-        model = entry.get('model') or 'none'
-        coefficients = tuple(float(x) for x in entry.get('D') or ())
-        if model in ('none', 'pinhole') or entry.get('rectified'):
-            if any(coefficients):
-                raise DatasetError(
-                    f'a rectified pinhole with D {coefficients}; empty D, or name its `model` '
-                    'and set `rectified` to false.'
-                )
-            model, coefficients = 'none', ()
+        model, D = read_lens(entry.get('model') or 'none', _flat(entry.get('D')))
+        if entry.get('rectified') and model != 'none':
+            raise DatasetError(
+                f'`rectified` is true, but {model} has D {list(D)}; empty D, or set `rectified` '
+                'to false.'
+            )
         intrinsics = Intrinsics.from_matrix(entry['K'], entry['width'], entry['height'])
         extrinsic = entry.get('T_cam_lidar')
         return CalibratedCamera(
-            Camera(intrinsics, model, coefficients),
+            Camera(intrinsics, model, D),
             None if extrinsic is None else as_transform(extrinsic, 'T_cam_lidar'),
         )
+
+
+def _flat(numbers: Any) -> list[float]:
+    """A list of numbers, also one of OpenCV's (1, N) matrices."""
+    return [float(x) for x in np.ravel(np.array(numbers or [], dtype=np.float64))]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ Integer (u, v) is the centre of a pixel, so the ray of pixel (u, v) is
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +23,70 @@ DISTORTION_SIZES: dict[str, tuple[int, ...]] = {
     'rational_polynomial': (8, 12, 14),
     'equidistant': (4,),
 }
+# What drivers and calibration tools call them; case, spaces and dashes do not count.
+_MODEL_NAMES = {
+    'pinhole': 'none',
+    'perspective': 'none',
+    'radtan': 'plumb_bob',
+    'radial_tangential': 'plumb_bob',
+    'brown_conrady': 'plumb_bob',
+    'opencv': 'plumb_bob',
+    'rational': 'rational_polynomial',
+    'equi': 'equidistant',
+    'fisheye': 'equidistant',
+    'opencv_fisheye': 'equidistant',
+    'kannala_brandt': 'equidistant',
+    'kannala_brandt4': 'equidistant',
+}
+_BROWN = ('', 'plumb_bob', 'rational_polynomial')  # one family: the terms that D lacks are 0
+
+
+def read_lens(model: str, D: Sequence[float]) -> tuple[str, tuple[float, ...]]:
+    """The model and coefficients for `Camera` that a driver or a file means by a name and a D.
+
+    Zeros at the end of D are terms that are not used, so a D of another length than the model's
+    is read where that settles it: plumb_bob of 8 is rational_polynomial, equidistant of 5 with a
+    0 at the end is that of 4. A D of zeros, of whatever length and model, is no distortion; but
+    four zeros of equidistant are the ideal fisheye. No name is taken for the only model that has
+    so many coefficients.
+
+    Args:
+        model: as in CameraInfo or `calib.json`; names of other tools are known (`radtan`,
+            `fisheye`).
+        D: coefficients in the order of OpenCV, of any number.
+
+    Raises:
+        GeometryError: the model is unknown, or D has no reading, or more than one.
+    """
+    given = '_'.join(model.lower().replace('-', ' ').split())
+    name, D = _MODEL_NAMES.get(given, given), tuple(float(d) for d in D)
+    used = max((i for i, d in enumerate(D, start=1) if d != 0), default=0)
+    if not used and (name, len(D)) != ('equidistant', 4):
+        return 'none', ()
+    if name == 'none':
+        raise GeometryError(
+            f'The model {model!r} has no distortion, but D is {list(D)}; name the lens '
+            '(plumb_bob, rational_polynomial, equidistant), or leave D out if the images are '
+            'rectified.'
+        )
+    if name and name not in DISTORTION_SIZES:
+        raise GeometryError(
+            f'The distortion model {model!r} is unknown; known are {sorted(DISTORTION_SIZES)}. '
+            'Calibrate with one of them, or give rectified images with a D of zeros.'
+        )
+    models = _BROWN[1:] if name in _BROWN else (name,)
+    known = {size: of for of in models for size in DISTORTION_SIZES[of]}
+    if not name:
+        del known[4]  # plumb_bob and equidistant both take four
+    sizes = [size for size in known if used <= size <= len(D)]
+    if not sizes:
+        raise GeometryError(
+            f'The distortion model {model!r} with {len(D)} coefficients, {list(D)}, has no one '
+            f'reading; plumb_bob takes 4 or 5, rational_polynomial 8, 12 or 14, equidistant 4.'
+        )
+    own = DISTORTION_SIZES.get(name, ())
+    size = len(D) if len(D) in own else min(sizes)
+    return known[size], D[:size]
 
 
 @dataclass(frozen=True)

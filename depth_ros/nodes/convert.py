@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, PointCloud2, PointField, RegionOfInteres
 
 from depth_ros.errors import GeometryError, NodeError
 from depth_ros.frame import Float32
-from depth_ros.geometry.camera import DISTORTION_SIZES, Camera, Intrinsics
+from depth_ros.geometry.camera import Camera, Intrinsics, read_lens
 from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer, depth_to_mm
 from depth_ros.nodes.encodings import ENCODINGS, compressed_to_rgb, image_to_rgb
 
@@ -34,8 +34,6 @@ __all__ = [
 ]
 
 _FLOATS = {PointField.FLOAT32: 'f4', PointField.FLOAT64: 'f8'}
-_LENS_MODELS = DISTORTION_SIZES.keys() - {'none'}
-_DISTORTION_ALIASES = {'fisheye': 'equidistant'}
 # Beyond this the image is another window of the sensor, and scaling K would be a guess.
 _MAX_ASPECT_CHANGE = 0.02
 _ESTIMATE = ' For a first look, `depth_ros run --estimate-intrinsics` estimates them from images.'
@@ -87,8 +85,7 @@ def camera_from_info(msg: CameraInfo, image_size: tuple[int, int] | None = None)
 
     K and P are those of the full sensor: the ROI's offset is subtracted, then binning divides, as
     image_geometry does. An image of yet another size is taken as that view resized. P = 0 means
-    P = K, R = 0 the identity. A model without coefficients, or an unknown one whose coefficients
-    are all 0, distorts nothing; `fisheye` is `equidistant`.
+    P = K, R = 0 the identity. `geometry.camera.read_lens` tells what D means.
 
     Args:
         msg: calibration as the driver publishes it.
@@ -106,7 +103,7 @@ def camera_from_info(msg: CameraInfo, image_size: tuple[int, int] | None = None)
         if image_size is not None and image_size != (raw.width, raw.height):
             _check_aspect(raw, image_size)
             raw, rectified = raw.resized(*image_size), rectified.resized(*image_size)
-        model, D = _distortion(msg)
+        model, D = read_lens(msg.distortion_model, msg.d)
         R = msg.r if np.any(msg.r) else np.eye(3).ravel()
         return Camera(raw, model, D, rectified, tuple(float(r) for r in R))
     except GeometryError as error:
@@ -190,11 +187,3 @@ def _check_aspect(camera: Intrinsics, image_size: tuple[int, int]) -> None:
             f'The image is {width}x{height} and CameraInfo describes {camera.width}x'
             f'{camera.height}, another aspect ratio; publish the CameraInfo of this image.'
         )
-
-
-def _distortion(msg: CameraInfo) -> tuple[str, tuple[float, ...]]:
-    model = _DISTORTION_ALIASES.get(msg.distortion_model, msg.distortion_model)
-    D = tuple(float(d) for d in msg.d)
-    if not D or (not any(D) and model not in _LENS_MODELS):
-        return 'none', ()
-    return model, D

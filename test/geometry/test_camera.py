@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depth_ros.errors import GeometryError
-from depth_ros.geometry.camera import DISTORTION_SIZES, Camera, Intrinsics
+from depth_ros.geometry.camera import DISTORTION_SIZES, Camera, Intrinsics, read_lens
 
 PINHOLE = Intrinsics(640, 480, fx=500.0, fy=400.0, cx=320.0, cy=240.0)
 
@@ -157,3 +157,70 @@ def test_number_of_coefficients_is_checked(model):
 def test_contradictory_camera_is_refused(arguments, message):
     with pytest.raises(GeometryError, match=message):
         Camera(PINHOLE, **arguments)
+
+
+BROWN8 = (-0.03, 0.035, -1e-4, 2e-4, -0.012, 0.1, 0.2, 0.3)
+FISH = (0.1, -0.02, 0.003, -0.004)
+
+
+@pytest.mark.parametrize(
+    ('model', 'D', 'read'),
+    [
+        ('plumb_bob', BROWN8[:5], ('plumb_bob', BROWN8[:5])),
+        ('plumb_bob', BROWN8, ('rational_polynomial', BROWN8)),
+        ('plumb_bob', (*BROWN8[:5], 0, 0, 0), ('plumb_bob', BROWN8[:5])),
+        ('plumb_bob', (*BROWN8, 0, 0, 0, 0), ('rational_polynomial', BROWN8)),
+        ('plumb_bob', (*BROWN8, 0, 0), ('rational_polynomial', BROWN8)),
+        ('plumb_bob', (*BROWN8, *(0,) * 12), ('rational_polynomial', BROWN8)),
+        ('rational_polynomial', BROWN8[:5], ('plumb_bob', BROWN8[:5])),
+        ('rational_polynomial', (), ('none', ())),
+        ('rational_polynomial', (0,) * 5, ('none', ())),
+        ('PLUMB BOB', BROWN8[:5], ('plumb_bob', BROWN8[:5])),
+        ('radtan', BROWN8[:4], ('plumb_bob', BROWN8[:4])),
+        ('Brown-Conrady', BROWN8[:5], ('plumb_bob', BROWN8[:5])),
+        ('', BROWN8[:5], ('plumb_bob', BROWN8[:5])),
+        ('', (*BROWN8[:4], 0, 0), ('plumb_bob', (*BROWN8[:4], 0))),
+        ('', BROWN8, ('rational_polynomial', BROWN8)),
+        ('equidistant', FISH, ('equidistant', FISH)),
+        ('equidistant', (*FISH, 0), ('equidistant', FISH)),
+        ('equidistant', (*FISH, 0, 0, 0, 0), ('equidistant', FISH)),
+        ('equidistant', (0,) * 4, ('equidistant', (0,) * 4)),
+        ('equidistant', (0,) * 5, ('none', ())),
+        ('Kannala Brandt4', FISH, ('equidistant', FISH)),
+        ('equi', FISH, ('equidistant', FISH)),
+        ('pinhole', (0,) * 5, ('none', ())),
+        ('anything', (0,) * 7, ('none', ())),
+        ('plumb_bob', (0,) * 14, ('none', ())),
+    ],
+)
+def test_a_lens_is_what_its_name_and_its_coefficients_leave_as_one_reading(model, D, read):
+    assert read_lens(model, D) == read
+    Camera(PINHOLE, *read_lens(model, D))
+
+
+@pytest.mark.parametrize(
+    ('model', 'D', 'named'),
+    [
+        ('equidistant', (*FISH, 0.1), 'equidistant 4'),
+        ('equidistant', BROWN8, 'equidistant 4'),
+        ('plumb_bob', BROWN8[:2], 'plumb_bob takes 4 or 5'),
+        ('plumb_bob', BROWN8[:6], 'rational_polynomial 8, 12 or 14'),
+        ('plumb_bob', BROWN8[:5] * 2, 'with 10 coefficients'),
+        ('', FISH, 'no one reading'),
+        ('pinhole', BROWN8[:5], 'name the lens'),
+        ('thin_prism_fisheye', (0.1,) * 8, "'thin_prism_fisheye' is unknown"),
+    ],
+)
+def test_a_lens_with_no_reading_or_two_is_refused(model, D, named):
+    with pytest.raises(GeometryError, match=named):
+        read_lens(model, D)
+
+
+def test_terms_that_a_lens_lacks_are_zero():
+    """Five coefficients of Brown's model and the same with zeros behind bend rays alike."""
+    camera = Camera(PINHOLE, *read_lens('plumb_bob', (*BROWN8[:5], 0, 0, 0)))
+    K, points = PINHOLE.matrix, np.array([[0.3, -0.2, 1.0], [-0.4, 0.3, 1.0]])
+    zero = np.zeros(3)
+    long, _ = cv2.projectPoints(points, zero, zero, K, np.array((*BROWN8[:5], 0, 0, 0)))
+    read, _ = cv2.projectPoints(points, zero, zero, K, np.array(camera.D))
+    assert np.allclose(long, read, atol=1e-9)
