@@ -195,7 +195,7 @@ WRONG_AT_OPENING = [
     (change('cameras', 'left', 'width', drop=True), "cameras: left: 'width' is missing"),
     (change('cameras', 'left', 'K', 0, 0, to=0.0), 'Focal lengths must be positive'),
     (change('cameras', 'left', 'K', to=[1, 2]), 'Camera matrix must be'),
-    (change('cameras', 'left', 'D', to=[0.1, 0, 0, 0]), 'rectified pinhole with D'),
+    (change('cameras', 'left', 'D', to=[0.1, 0, 0, 0]), 'has no distortion, but D is'),
     (
         change('cameras', 'left', to={**SIZE, 'K': K, 'model': 'mei'}),
         "Unknown distortion model 'mei'",
