@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from depth_ros.nodes.dds import own_domain
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -32,6 +35,14 @@ def _beside(name: str, what: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f'no {what} at {folder}; set DEPTH_ROS_DATA to the folder over {name}/')
     return folder
+
+
+@pytest.fixture(scope='session')
+def loopback() -> Iterator[dict[str, str]]:
+    """Environment variables that keep our nodes to this run of the tests and to this machine."""
+    environ = {key: value for key, value in os.environ.items() if key == 'ROS_DISTRO'}
+    with own_domain(environ):
+        yield environ
 
 
 @pytest.fixture(scope='session')

@@ -29,7 +29,7 @@ from depth_ros.evaluation.report import json_text, table, write_json
 from depth_ros.files import write_atomic
 from depth_ros.frame import DepthEstimate, Float64
 from depth_ros.geometry.transforms import to_translation_quat
-from depth_ros.nodes.dds import use_shared_memory_profile
+from depth_ros.nodes.dds import own_domain, use_shared_memory_profile
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 from depth_ros.pipeline.result import FusionResult
@@ -53,15 +53,19 @@ def main(args: argparse.Namespace) -> int:
     simulator = Simulator(scene=args.scene)
     output: Path = args.output
     output.mkdir(parents=True, exist_ok=True)
-    environment = _environment()
-    print(
-        f'Playing {simulator.name}: {len(simulator)} frames at {args.rate:g} Hz through '
-        f'player_node, completion_node and recorder_node (ROS_DOMAIN_ID '
-        f'{environment["ROS_DOMAIN_ID"]}, discovery '
-        f'{environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]}); logs in {output / "log"}.',
-        file=sys.stderr,
-    )
-    with _nodes(args, simulator, environment) as (player, completion, recorder):
+    environment = dict(os.environ)
+    use_shared_memory_profile(environ=environment)
+    with (
+        own_domain(environment) as domain_id,
+        _nodes(args, simulator, environment) as (player, completion, recorder),
+    ):
+        print(
+            f'Playing {simulator.name}: {len(simulator)} frames at {args.rate:g} Hz through '
+            f'player_node, completion_node and recorder_node (ROS_DOMAIN_ID {domain_id}, '
+            f'discovery {environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]}); '
+            f'logs in {output / "log"}.',
+            file=sys.stderr,
+        )
         # The judge renders its frames while the player renders all of them.
         with ProgressBar('rendering truth') as progress:
             for index in range(0, len(simulator), EVERY):
@@ -127,15 +131,6 @@ def _nodes(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """The environment of the nodes: our DDS profile, loopback, a domain of their own."""
-    environment = dict(os.environ)
-    use_shared_memory_profile(environ=environment)
-    environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 101))
-    environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    return environment
 
 
 def _extrinsic_parameters(T_camera_lidar: Float64) -> dict[str, Any]:

@@ -2,24 +2,33 @@
 
 Fast DDS sends messages between processes of one machine through a shared-memory segment of
 512 KiB; best-effort messages that do not fit vanish without a word. Our profile enlarges it.
+
+Two systems in one ROS_DOMAIN_ID hear each other, so the demo and the tests take one of their own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import logging
 import os
 import shutil
+import socket
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+
+from depth_ros.errors import NodeError
 
 IMAGES_PROFILE = 'fastdds_shm.xml'
 CLOUDS_PROFILE = 'fastdds_shm_large.xml'
 
 # Fast DDS 3 (Kilted and later) reads the first, Fast DDS 2 (Humble, Jazzy) only the second.
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+
+# The UDP ports of higher domains may be taken by outgoing connections.
+DOMAINS = range(1, 102)
 
 _SHARED_MEMORY = Path('/dev/shm')
 _log = logging.getLogger(__name__)
@@ -61,6 +70,58 @@ def segment_bytes(profile: Path) -> int:
     """Size of the shared-memory segment that a profile asks for, per process."""
     sizes = ET.parse(profile).iterfind('.//{*}segment_size')
     return max(int(size.text or 0) for size in sizes)
+
+
+@contextlib.contextmanager
+def own_domain(environ: MutableMapping[str, str]) -> Iterator[str]:
+    """Keep the nodes of an environment among themselves: on loopback, in a domain of their own.
+
+    What `environ` already says is left alone. The domain is this process's until the end of the
+    block; no other caller on this machine gets it meanwhile.
+
+    Args:
+        environ: environment of the nodes; changed.
+
+    Yields:
+        Its ROS_DOMAIN_ID.
+
+    Raises:
+        NodeError: every domain is in use.
+    """
+    discovery_range = environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE') or 'LOCALHOST'
+    environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = discovery_range
+    if environ.get('ROS_DISTRO') == 'humble' and discovery_range == 'LOCALHOST':
+        environ.setdefault('ROS_LOCALHOST_ONLY', '1')  # Humble does not know the other one
+    if environ.get('ROS_DOMAIN_ID'):
+        yield environ['ROS_DOMAIN_ID']
+        return
+    with contextlib.ExitStack() as claims:
+        start = os.getpid() % len(DOMAINS)
+        for domain_id in (*DOMAINS[start:], *DOMAINS[:start]):
+            # An abstract address leaves no file behind; the kernel frees it whatever happens.
+            claim = claims.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            try:
+                claim.bind(f'\0depth_ros/domain/{domain_id}')
+            except OSError:
+                continue
+            if _is_silent(domain_id):
+                environ['ROS_DOMAIN_ID'] = str(domain_id)
+                yield environ['ROS_DOMAIN_ID']
+                return
+    raise NodeError(
+        f'Every ROS_DOMAIN_ID from {DOMAINS[0]} to {DOMAINS[-1]} is in use on this machine; '
+        'end some ROS processes, or set ROS_DOMAIN_ID to share one.'
+    )
+
+
+def _is_silent(domain_id: int) -> bool:
+    """Whether no DDS participant of this machine is in the domain."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(('', 7400 + 250 * domain_id))  # its discovery port (DDSI-RTPS, 9.6.1.1)
+        except OSError:
+            return False
+    return True
 
 
 def find_share_file(relative: str) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,12 +102,13 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
 
 
 @pytest.fixture
-def bare_ros(monkeypatch: pytest.MonkeyPatch) -> None:
+def bare_ros(monkeypatch: pytest.MonkeyPatch, loopback: dict[str, str]) -> None:
     """No ROS settings but a domain of our own on loopback."""
-    for name in (*dds.PROFILE_VARIABLES, 'RMW_IMPLEMENTATION', 'ROS_DISTRO'):
+    for name in (*dds.PROFILE_VARIABLES, 'RMW_IMPLEMENTATION'):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % 101))
+    for name, value in loopback.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv('ROS_DISTRO', raising=False)
 
 
 @pytest.fixture

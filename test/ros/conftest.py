@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,16 +17,15 @@ import pytest
 
 
 @pytest.fixture(scope='session', autouse=True)
-def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def ros_environment(
+    loopback: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[int]:
     """The domain id of this run; the variables also reach the processes that tests start."""
-    domain_id = 1 + os.getpid() % 101
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('ROS_DOMAIN_ID', str(domain_id))
-        patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        for name, value in loopback.items():
+            patch.setenv(name, value)
         patch.setenv('ROS_LOG_DIR', str(tmp_path_factory.mktemp('ros_log')))
-        if os.environ.get('ROS_DISTRO') == 'humble':
-            patch.setenv('ROS_LOCALHOST_ONLY', '1')
-        yield domain_id
+        yield int(loopback['ROS_DOMAIN_ID'])
 
 
 def _wait_until(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from depth_ros.errors import NodeError
 from depth_ros.nodes import dds
 
 NEW, OLD = dds.PROFILE_VARIABLES
@@ -84,6 +87,70 @@ def test_missing_shared_memory_is_reported(
 @pytest.mark.parametrize(('name', 'mib'), [(dds.IMAGES_PROFILE, 24), (dds.CLOUDS_PROFILE, 128)])
 def test_segment_sizes(name: str, mib: int) -> None:
     assert dds.segment_bytes(REPOSITORY / 'config' / name) == mib * MIB
+
+
+def test_nobody_else_gets_a_domain_before_it_is_given_back() -> None:
+    ids = set()
+    with contextlib.ExitStack() as claims:
+        for _ in range(5):
+            environ: dict[str, str] = {}
+            domain_id = claims.enter_context(dds.own_domain(environ))
+            assert environ == {
+                'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+                'ROS_DOMAIN_ID': domain_id,
+            }
+            ids.add(domain_id)
+        code = 'from depth_ros.nodes.dds import own_domain\nwith own_domain({}) as d: print(d)'
+        ids.add(
+            subprocess.check_output(
+                [sys.executable, '-c', code], text=True, cwd=REPOSITORY
+            ).strip()
+        )
+    assert len(ids) == 6
+    assert all(1 <= int(domain_id) <= 101 for domain_id in ids)
+
+
+def test_a_domain_where_others_talk_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    domain_id = 102 + os.getpid() % 100  # outside of what other runs claim
+    monkeypatch.setattr(dds, 'DOMAINS', range(domain_id, domain_id + 1))
+
+    def claim() -> str:
+        with dds.own_domain({}) as claimed:
+            return claimed
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
+        participant.bind(('', 7400 + 250 * domain_id))
+        with pytest.raises(NodeError, match=f'from {domain_id} to {domain_id} is in use'):
+            claim()
+    with dds.own_domain({}), pytest.raises(NodeError, match='set ROS_DOMAIN_ID'):
+        claim()
+    assert claim() == str(domain_id)
+
+
+def test_domain_and_range_of_the_user_are_left_alone() -> None:
+    environ = {'ROS_DOMAIN_ID': '42', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
+    for _ in range(2):  # not even claimed: the user may share it
+        with dds.own_domain(environ) as first, dds.own_domain(environ) as second:
+            assert first == second == '42'
+    assert environ == {'ROS_DOMAIN_ID': '42', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
+
+
+@pytest.mark.parametrize(
+    ('environ', 'only'),
+    [
+        ({'ROS_DISTRO': 'humble'}, '1'),
+        ({'ROS_DISTRO': 'humble', 'ROS_AUTOMATIC_DISCOVERY_RANGE': ''}, '1'),
+        ({'ROS_DISTRO': 'humble', 'ROS_LOCALHOST_ONLY': '0'}, '0'),
+        ({'ROS_DISTRO': 'humble', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}, None),
+        ({'ROS_DISTRO': 'jazzy'}, None),  # it would warn of the old name
+        ({}, None),
+    ],
+)
+def test_humble_stays_on_loopback_by_its_own_variable(
+    environ: dict[str, str], only: str | None
+) -> None:
+    with dds.own_domain(environ):
+        assert environ.get('ROS_LOCALHOST_ONLY') == only
 
 
 def installed(prefix: Path) -> Path:
