@@ -46,9 +46,9 @@ def read_lens(model: str, D: Sequence[float]) -> tuple[str, tuple[float, ...]]:
 
     Zeros at the end of D are terms that are not used, so a D of another length than the model's
     is read where that settles it: plumb_bob of 8 is rational_polynomial, equidistant of 5 with a
-    0 at the end is that of 4. A D of zeros, of whatever length and model, is no distortion; but
-    four zeros of equidistant are the ideal fisheye. No name is taken for the only model that has
-    so many coefficients.
+    0 at the end is that of 4. A D of zeros, of whatever length and model, is no distortion, and
+    so is an empty one, unless its model is a fisheye or unknown; but four zeros of equidistant
+    are the ideal fisheye. No name is taken for the only model that has so many coefficients.
 
     Args:
         model: as in CameraInfo or `calib.json`; names of other tools are known (`radtan`,
@@ -61,7 +61,7 @@ def read_lens(model: str, D: Sequence[float]) -> tuple[str, tuple[float, ...]]:
     given = '_'.join(model.lower().replace('-', ' ').split())
     name, D = _MODEL_NAMES.get(given, given), tuple(float(d) for d in D)
     used = max((i for i, d in enumerate(D, start=1) if d != 0), default=0)
-    if not used and (name, len(D)) != ('equidistant', 4):
+    if not used and (D or name in ('none', *_BROWN)) and (name, len(D)) != ('equidistant', 4):
         return 'none', ()
     if name == 'none':
         raise GeometryError(

@@ -198,7 +198,7 @@ WRONG_AT_OPENING = [
     (change('cameras', 'left', 'D', to=[0.1, 0, 0, 0]), 'has no distortion, but D is'),
     (
         change('cameras', 'left', to={**SIZE, 'K': K, 'model': 'mei'}),
-        "Unknown distortion model 'mei'",
+        "distortion model 'mei' is unknown",
     ),
     (change('cameras', 'left', 'T_cam_lidar', 0, 1, to=0.5), 'T_cam_lidar is not a rotation'),
     (change('cameras', 'left', to=7), 'malformed'),

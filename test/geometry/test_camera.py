@@ -207,6 +207,8 @@ def test_a_lens_is_what_its_name_and_its_coefficients_leave_as_one_reading(model
         ('plumb_bob', BROWN8[:6], 'rational_polynomial 8, 12 or 14'),
         ('plumb_bob', BROWN8[:5] * 2, 'with 10 coefficients'),
         ('', FISH, 'no one reading'),
+        ('equidistant', (), 'with 0 coefficients'),
+        ('mei', (), "'mei' is unknown"),
         ('pinhole', BROWN8[:5], 'name the lens'),
         ('thin_prism_fisheye', (0.1,) * 8, "'thin_prism_fisheye' is unknown"),
     ],
