@@ -1,20 +1,20 @@
 """Camera images in: any encoding of sensor_msgs/Image, jpeg or png, to (H, W, 3) uint8 RGB.
 
-Our own table serves what cameras send and copies nothing where the bytes already are RGB; the
-rest goes through cv_bridge where it is installed. The results equal cv_bridge's, byte for byte.
+Nothing is copied where the bytes already are RGB. The results equal cv_bridge's, byte for byte.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sensor_msgs.msg import CompressedImage, Image
 
 from depth_ros.errors import NodeError
 from depth_ros.frame import UInt8
+
+UNKNOWN_ENCODING = 'unknown_encoding'
 
 
 class Layout(NamedTuple):
@@ -59,7 +59,7 @@ ENCODINGS: dict[str, Layout] = {
 }
 
 
-def image_to_rgb(msg: Image) -> UInt8:
+def image_to_rgb(msg: Any) -> UInt8:
     """The image as (H, W, 3) uint8 RGB; for `rgb8` a view of the message's own bytes.
 
     16-bit values v become round(v / 257), so that 65535 is 255 (as in cv_bridge). Row padding
@@ -73,11 +73,12 @@ def image_to_rgb(msg: Image) -> UInt8:
         raise NodeError(f'Image is empty: {msg.width}x{msg.height}.', 'empty_image')
     layout = ENCODINGS.get(msg.encoding)
     if layout is None:
-        return _through_cv_bridge(msg)
+        known = ', '.join(sorted(ENCODINGS))
+        raise NodeError(f'Image encoding {msg.encoding!r} is not one of {known}', UNKNOWN_ENCODING)
     return _to_rgb8(_pixels(msg, layout), layout.to_rgb)
 
 
-def compressed_to_rgb(msg: CompressedImage) -> UInt8:
+def compressed_to_rgb(msg: Any) -> UInt8:
     """The decoded jpeg, png or tiff as (H, W, 3) uint8 RGB; alpha is dropped.
 
     16 bits become 8 as in `image_to_rgb`. EXIF orientation is ignored, because CameraInfo
@@ -101,7 +102,7 @@ def compressed_to_rgb(msg: CompressedImage) -> UInt8:
     return _to_rgb8(pixels, layout.to_rgb if layout else cv2.COLOR_GRAY2RGB)
 
 
-def _pixels(msg: Image, layout: Layout) -> npt.NDArray[np.generic]:
+def _pixels(msg: Any, layout: Layout) -> npt.NDArray[np.generic]:
     """(H, W) or (H, W, C) view of the message's bytes, in native byte order."""
     dtype = np.dtype(layout.dtype).newbyteorder('>' if msg.is_bigendian else '<')
     pixel_bytes = dtype.itemsize * layout.channels
@@ -131,13 +132,13 @@ def _pixels(msg: Image, layout: Layout) -> npt.NDArray[np.generic]:
 
 def _to_rgb8(pixels: npt.NDArray[np.generic], code: int | None) -> UInt8:
     if code is None:
-        return pixels
+        return np.asarray(pixels, dtype=np.uint8)
     rgb = cv2.cvtColor(pixels, code)
     # 65535 / 255 = 257. Demosaicing comes first: it rounds, and so keeps the lower bits.
     return rgb if rgb.dtype == np.uint8 else cv2.convertScaleAbs(rgb, alpha=1 / 257)
 
 
-def _decode(msg: CompressedImage) -> npt.NDArray[np.generic]:
+def _decode(msg: Any) -> npt.NDArray[np.generic]:
     data = bytes(msg.data)
     # Some OpenCV versions fill a jpeg that breaks off with garbage; its end marker tells.
     is_cut = data[:2] == b'\xff\xd8' and not data.rstrip(b'\0\xff').endswith(b'\xff\xd9')
@@ -153,20 +154,3 @@ def _decode(msg: CompressedImage) -> npt.NDArray[np.generic]:
         'it must be a complete jpeg or png.',
         'bad_compressed',
     )
-
-
-def _through_cv_bridge(msg: Image) -> UInt8:
-    refusal = f'Image encoding {msg.encoding!r} is not one of {", ".join(sorted(ENCODINGS))}'
-    try:
-        from cv_bridge import CvBridge
-    except ImportError as error:
-        raise NodeError(
-            f'{refusal}, and cv_bridge is not installed; install it or convert the image.',
-            'unknown_encoding',
-        ) from error
-    try:
-        return CvBridge().imgmsg_to_cv2(msg, desired_encoding='rgb8')
-    except Exception as error:  # it raises whatever OpenCV, NumPy and Boost do
-        raise NodeError(
-            f'{refusal}, and cv_bridge cannot convert it: {error}', 'unknown_encoding'
-        ) from error
