@@ -79,7 +79,7 @@ class DepthNode(ManagedNode):
         self._pipeline = FusionPipeline(self._config, has_lidar=self.HAS_LIDAR)
         self._upgrade = Upgrade(self._pipeline)
         warm_up(self._pipeline.method)
-        self._intake = FrameIntake()
+        self._intake = FrameIntake(self.get_logger().warning)
 
     def _release(self) -> None:
         """Give back what `_acquire` took."""

@@ -39,7 +39,7 @@ BAD_CLOUDS = {
         'fields': [PointField(name='x', offset=0, datatype=PointField.FLOAT32, count=1)]
     },
     'empty_cloud': {'width': 0, 'row_step': 0, 'data': array.array('B')},
-    'bad_step': {'point_step': 3},
+    'bad_step': {'point_step': 3, 'row_step': 7},
     'bad_data_length': {'data': array.array('B', bytes(12))},
 }
 
