@@ -32,11 +32,11 @@ class _Place(NamedTuple):
 
     offset: int
     datatype: int
-    count: int = 1
+    length: int = 1
 
     @property
     def end(self) -> int:
-        return self.offset + _BYTES.get(self.datatype, 1) * self.count
+        return self.offset + _BYTES.get(self.datatype, 1) * self.length
 
 
 class _Rows(NamedTuple):
@@ -92,14 +92,14 @@ def _coordinates(msg: Any) -> list[_Place]:
     if not any(found) and len(vector) == 1:
         first = vector.pop()
         width = _BYTES.get(first.datatype, 1)
-        if first.count == 3:
+        if first.length == 3:
             found = [{_Place(first.offset + i * width, first.datatype)} for i in range(3)]
     if not all(found) or any(place.datatype not in _FLOATS for p in found for place in p):
         text = f'Cloud needs x, y and z as FLOAT32 or FLOAT64, its fields are: {_listed(msg)}.'
         if all(found):
             text += ' The scale of integers is not in the message; have the driver give metres.'
         raise NodeError(text, 'missing_fields')
-    if any(len(places) > 1 or place.count > 1 for places in found for place in places):
+    if any(len(places) > 1 or place.length > 1 for places in found for place in places):
         raise NodeError(
             f'Cloud has more than one x, y or z in each point: {_listed(msg)}.', 'missing_fields'
         )
@@ -127,7 +127,7 @@ def _named(msg: Any, *names: str) -> set[_Place]:
 
 def _listed(msg: Any) -> str:
     fields = [
-        f'{name} ({place.count} x {_DATATYPES.get(place.datatype, place.datatype)} at '
+        f'{name} ({place.length} x {_DATATYPES.get(place.datatype, place.datatype)} at '
         f'{place.offset})'
         for name, place in map(_described, msg.fields)
     ]
