@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from depth_ros.errors import EvaluationError
-from depth_ros.evaluation.metrics import Scores
+from depth_ros.evaluation.evaluate import Evaluation
 from depth_ros.files import write_atomic
 
 
@@ -105,16 +105,34 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return '\n'.join(line.rstrip() for line in lines)
 
 
-def to_json(scores: Scores, method: str, images: int, ms: Mapping[str, float]) -> dict[str, Any]:
-    """The result of an evaluation as one flat object.
+def to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation whose images one kind of truth judged, as one object.
 
-    Args:
-        scores: means of per-image values.
-        method: name of the method.
-        images: number of images behind the means.
-        ms: median time per stage in milliseconds.
+    Means, median times, and `per_image` a result for each image, lost ones with why.
     """
-    return {'method': method, 'images': images, **dataclasses.asdict(scores), 'ms': dict(ms)}
+    scored = [
+        {
+            'image': image.name,
+            'camera': image.camera_name,
+            'judged by': image.truth,
+            **dataclasses.asdict(image.scores),
+            'ms': image.timings_ms,
+        }
+        for image in evaluation.images
+    ]
+    lost = [
+        {'image': image.name, 'camera': image.camera_name, 'skipped': image.reason}
+        for image in evaluation.lost
+    ]
+    return {
+        'method': evaluation.method,
+        'judged by': evaluation.truth,
+        'images': len(scored),
+        'skipped': len(lost),
+        **dataclasses.asdict(evaluation.scores),
+        'ms': evaluation.ms,
+        'per_image': scored + lost,
+    }
 
 
 def json_text(content: Any) -> str:
