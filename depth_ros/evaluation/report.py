@@ -105,6 +105,23 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return '\n'.join(line.rstrip() for line in lines)
 
 
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table; labels, units and dashes as in `table`.
+
+    Raises:
+        EvaluationError: there are no rows.
+    """
+    if not rows:
+        raise EvaluationError('A table needs at least one row.')
+    kinds = {key: _column(key) for key in rows[0]}
+    heads = [f'{c.label} [{c.unit.value}]' if c.unit.value else c.label for c in kinds.values()]
+    lines = [heads, ['---'] * len(heads)]
+    lines += [[_cell(row.get(key), kind) for key, kind in kinds.items()] for row in rows]
+    return '\n'.join(
+        f'| {" | ".join(cell.replace("|", "/") for cell in line)} |' for line in lines
+    )
+
+
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation whose images one kind of truth judged, as one object.
 
