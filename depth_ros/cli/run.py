@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
             with ProgressBar('run') as progress:
                 work = partial(_completed, pipelines, args.points)
                 for sample, result in each(dataset, work, lost, progress):
-                    write_result(args.output, sample, result, config.output, args.formats)
+                    write_result(args.output, sample, result, config, args.formats)
                     rows.append(_row(sample, result))
                     if sample.truth_lost:
                         camera = sample.camera_name

@@ -232,7 +232,7 @@ class DepthNode(ManagedNode):
             self._upgrade.failed(error)
             raise
         completed_ns = time.monotonic_ns()
-        self._outputs.publish(result, received.msg.header, config.output)
+        self._outputs.publish(result, received.msg.header, config)
         times = FrameTimes(received.at_ns, started_ns, converted_ns, completed_ns)
         self._monitor.published(frame, result, times)
 

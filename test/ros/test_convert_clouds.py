@@ -24,6 +24,7 @@ from depth_ros.nodes.convert import (
     ns_to_stamp,
     stamp_to_ns,
 )
+from depth_ros.pipeline.config import OutputConfig
 from depth_ros.pipeline.result import FusionResult
 
 CODES = {PointField.FLOAT32: 'f', PointField.FLOAT64: 'd'}
@@ -193,7 +194,7 @@ def estimate_and_view(height, width):
 def test_cloud_reads_right_by_its_own_header(stride):
     estimate, view = estimate_and_view(height=3, width=5)
     buffer = CloudBuffer()
-    buffer.fill(FusionResult(view, estimate, 'made', {}, None), stride)
+    buffer.fill(FusionResult(view, estimate, 'made', {}, None), OutputConfig(cloud_stride=stride))
     msg = buffer.msg
     height, width = {1: (3, 5), 2: (2, 3)}[stride]
     assert (msg.height, msg.width) == (height, width)

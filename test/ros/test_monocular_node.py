@@ -114,7 +114,7 @@ def recovers(one) -> None:
 
 def test_metres_come_out_under_the_header_of_their_image(started):
     one, sent = started(), []
-    for topic in ('depth/image_rect', 'depth/uncertainty', 'depth/points'):
+    for topic in ('image_rect', 'depth/image_rect', 'depth/uncertainty', 'depth/points'):
         one.listen(topic)
 
     def image():
@@ -172,6 +172,9 @@ def test_relative_depth_has_a_topic_of_its_own_and_no_other(started):
     assert one.heard['depth/relative'][0].header == one.infos[0].header
     published = {topic for topic, _ in one.peer.get_topic_names_and_types()}
     assert published & OUTPUTS == {'/depth/relative'}
+    one.listen('image_rect')
+    color = one.send_until(lambda: one.heard['image_rect'], 'the rectified image')[0]
+    assert (color.encoding, color.width, color.height) == ('rgb8', 96, 64)
 
 
 def test_compressed_images_are_taken(mono_rig, engines):
