@@ -18,9 +18,10 @@ import numpy.typing as npt
 from depth_ros.errors import MissingDependencyError
 from depth_ros.frame import DepthKind, Float32, Float64
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.geometry.cloud import Gate, check_cloud
+from depth_ros.geometry.cloud import check_cloud
 from depth_ros.geometry.projection import (
     NEAR_PLANE_M,
+    occlusion_width_px,
     occlusion_window,
     projection_rows,
     spacing_px,
@@ -150,7 +151,7 @@ def remove_occluded(sparse_m: Tensor, margin: float, window_px: int = 0) -> Tens
     """
     from torch.nn.functional import max_pool2d
 
-    height, width = occlusion_window(window_px or int(1.25 * mean_spacing_px(sparse_m)))
+    height, width = occlusion_window(window_px or occlusion_width_px(mean_spacing_px(sparse_m)))
     inverse = (1.0 / sparse_m).where(sparse_m > 0, 0.0)
     nearest = max_pool2d(inverse[None], (1, width), stride=1, padding=(0, width // 2))
     nearest = max_pool2d(nearest, (height, 1), stride=1, padding=(height // 2, 0))[0]
@@ -177,7 +178,6 @@ def fill_cloud(
     image: Tensor,
     intrinsics: Intrinsics,
     stride: int = 1,
-    gate: Gate = Gate(),  # noqa: B008 (it is immutable)
 ) -> None:
     """Unproject on the device, and download into `cloud`, memory of the host; see `cloud`.
 
@@ -193,14 +193,13 @@ def fill_cloud(
         # By a tensor: on a GPU, torch would multiply by the inverse of a number.
         return (pixel - centre) / torch.full_like(pixel, focal)
 
-    z, sigma = depth_m[::stride, ::stride], sigma_m[::stride, ::stride]
-    gone = ~(z.isfinite() & gate.passes(z, sigma))
-    z, sigma = (values.masked_fill(gone, math.nan) for values in (z, sigma))
+    z = depth_m[::stride, ::stride]
+    z = z.masked_fill(z == math.inf, math.nan)
     x = z * rays(intrinsics.width, intrinsics.cx, intrinsics.fx)
     y = z * rays(intrinsics.height, intrinsics.cy, intrinsics.fy)[:, None]
     red, green, blue = image[::stride, ::stride].int().unbind(2)
     rgb = (red << 16 | green << 8 | blue).view(torch.float32)
-    points = torch.stack((x, y, z, rgb, sigma), dim=2)
+    points = torch.stack((x, y, z, rgb, sigma_m[::stride, ::stride]), dim=2)
     torch.from_numpy(cloud).copy_(points)
 
 

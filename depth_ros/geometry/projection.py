@@ -140,8 +140,13 @@ def spacing_px(pixels: int, returns: int) -> float:
 
 def occlusion_window(width_px: int) -> tuple[int, int]:
     """Height and width in pixels, both odd, of the window of `remove_occluded`."""
-    width = min(max(width_px, 3), 31) | 1
+    width = width_px | 1
     return int(1.4 * width) | 1, width
+
+
+def occlusion_width_px(mean_spacing_px: float) -> int:
+    """Width of that window for returns of a density, 3 to 31 pixels."""
+    return min(max(int(1.25 * mean_spacing_px), 3), 31)
 
 
 def remove_occluded(sparse_m: Float32, margin: float, window_px: int = 0) -> Float32:
@@ -155,10 +160,11 @@ def remove_occluded(sparse_m: Float32, margin: float, window_px: int = 0) -> Flo
     Args:
         sparse_m: (H, W) depth in metres, 0 = none.
         margin: relative excess of depth, > 0.
-        window_px: width of the window; its height is 1.4 times that, since scan lines lie
-            further apart than the returns on them. 0 takes 1.25 times the mean spacing.
+        window_px: width of the window, an even one is made odd; its height is 1.4 times that,
+            since scan lines lie further apart than the returns on them. 0 takes 1.25 times the
+            mean spacing, from 3 to 31 pixels.
     """
-    window = occlusion_window(window_px or int(1.25 * mean_spacing_px(sparse_m)))
+    window = occlusion_window(window_px or occlusion_width_px(mean_spacing_px(sparse_m)))
     index = np.flatnonzero(sparse_m > 0)
     inverse = 1.0 / sparse_m.take(index)
     nearest = np.zeros_like(sparse_m)

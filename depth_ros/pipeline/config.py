@@ -38,7 +38,8 @@ class ProjectionConfig:
     )
     occlusion_window_px: int = option(
         0,
-        'Width of the window of the occlusion filter [pixels]; 0 = from the density of returns.',
+        'Width of the window of the occlusion filter, made odd [pixels]; 0 = from the density of '
+        'returns, 3 to 31.',
         minimum=0,
         maximum=99,
     )
@@ -160,7 +161,11 @@ class CalibrationConfig:
 
     enabled: bool = option(True, 'Scale sigma so that it matches held-out LiDAR returns.')
     held_out_share: float = option(
-        0.015, 'Share of the returns of each frame that is held out.', minimum=0.0, maximum=0.5
+        0.015,
+        'Share of the returns of each frame that is held out from a method that completes them; '
+        'one that needs no LiDAR is judged by all.',
+        minimum=0.0,
+        maximum=0.5,
     )
     return_noise_m: float = option(
         0.02,
@@ -189,6 +194,13 @@ class SyncConfig:
         0.06, 'Largest time between an image and its sweep [s].', minimum=0.0, maximum=10.0
     )
     sweeps: int = option(1, 'Number of last sweeps gathered for one image.', minimum=1, maximum=50)
+    max_sweep_age_s: float = option(
+        0.0,
+        'Gathered sweeps are at most this much older than the one nearest to the image, and have '
+        'no gap between them [s]; 0 = 1.5 periods of the LiDAR for each.',
+        minimum=0.0,
+        maximum=60.0,
+    )
     lidar_timeout_s: float = option(
         1.0, 'LiDAR silence that is reported [s].', minimum=0.05, maximum=3600.0
     )
@@ -219,17 +231,6 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
-class PointsConfig:
-    """What of the depth goes into the cloud."""
-
-    gated: bool = option(
-        True,
-        'Leave out of the cloud what the limits of sigma leave out of depth/image_rect; false = '
-        'a point for all depth there is.',
-    )
-
-
-@dataclass(frozen=True)
 class PipelineConfig:
     """Everything `FusionPipeline` can be told."""
 
@@ -246,7 +247,6 @@ class PipelineConfig:
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
-    points: PointsConfig = field(default_factory=PointsConfig)
 
     def __post_init__(self) -> None:
         validate(self)

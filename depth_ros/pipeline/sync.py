@@ -25,6 +25,8 @@ JUMP_NS = 1_000_000_000  # a stream that steps back further than this has starte
 LATE_RUN = 3  # and so has one of which so many in a row, in order among themselves, are late
 MAX_LAG_NS = 500_000_000  # sweeps that arrive later than this after their image are not awaited
 MIN_INTERVALS = 3  # the period of the sweeps is trusted from here on
+GAP_PERIODS = 2.5  # sweeps further apart than this have lost two or more between them
+AGE_PERIODS = 1.5  # for each further sweep that is gathered, unless a setting says
 RECENT = 15  # sweeps whose interval and lag are remembered
 
 ImageT = TypeVar('ImageT')
@@ -40,7 +42,8 @@ class Pair(Generic[ImageT, SweepT]):
         image_stamp_ns: time of the image.
         image: what `add_image` was given.
         sweeps: (stamp_ns, payload) of the nearest sweep first, then of those before it, going
-            back in time; `SyncConfig.sweeps` of them, or as many as there are.
+            back in time; `SyncConfig.sweeps` of them, or as many as there are that are not too
+            old and have no gap between them.
     """
 
     image_stamp_ns: int
@@ -72,6 +75,8 @@ class PairSync(Generic[ImageT, SweepT]):
         self.jumps = 0
         self._slop_ns = round(config.max_sync_slop_s * 1e9)
         self._gathered = config.sweeps
+        self._silence_ns = round(config.lidar_timeout_s * 1e9)
+        self._max_age_ns = round(config.max_sweep_age_s * 1e9)
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -143,8 +148,7 @@ class PairSync(Generic[ImageT, SweepT]):
             if nearest is None:
                 self.drops[IMAGE_QUEUE_FULL if overfull else NO_SWEEP] += 1
                 continue
-            first = max(nearest + 1 - self._gathered, 0)
-            pairs.append(Pair(stamp_ns, image, tuple(self._sweeps[first : nearest + 1][::-1])))
+            pairs.append(Pair(stamp_ns, image, self._gather(nearest)))
             self._emitted_ns = stamp_ns
             # Later images reach back to here at most.
             self._forget(bisect_left(self._sweeps, stamp_ns - self._slop_ns, key=_stamp))
@@ -173,6 +177,26 @@ class PairSync(Generic[ImageT, SweepT]):
         ]
         distance_ns, index = min(near, default=(self._slop_ns + 1, 0))
         return index if distance_ns <= self._slop_ns else None
+
+    def _gather(self, nearest: int) -> tuple[tuple[int, SweepT], ...]:
+        """The sweep of this index and those before it, back to a gap or to the oldest allowed."""
+        found = [self._sweeps[nearest]]
+        period_ns = self._usual_interval_ns()
+        gap_ns = min(GAP_PERIODS * period_ns, self._silence_ns)
+        age_ns = self._max_age_ns or AGE_PERIODS * period_ns * (self._gathered - 1)
+        for sweep in self._sweeps[max(nearest + 1 - self._gathered, 0) : nearest][::-1]:
+            if found[-1][0] - sweep[0] > gap_ns or found[0][0] - sweep[0] > age_ns:
+                break
+            found.append(sweep)
+        return tuple(found)
+
+    def _usual_interval_ns(self) -> int:
+        """Interval that four of five recent ones do not exceed: gaps are not the usual.
+
+        Not the median: where several LiDARs share a topic, their sweeps come in short succession.
+        """
+        ordered = sorted(self._intervals_ns)
+        return ordered[int(0.8 * (len(ordered) - 1))] if ordered else 0
 
     def _forget(self, count: int) -> None:
         """Let the `count` oldest sweeps go, but for those that the next pair gathers."""

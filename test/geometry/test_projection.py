@@ -213,6 +213,34 @@ def test_occlusion_window_can_be_set():
     assert remove_occluded(sparse_m, 0.3, window_px=11)[20, 25] == 0.0
 
 
+@pytest.mark.parametrize('window_px', [1, 2, 3, 30, 31, 45, 63, 64, 98, 99])
+def test_a_window_that_is_set_reaches_as_far_as_it_says(window_px):
+    """A near return covers far ones within half of the window, made odd; its height is 1.4x."""
+    reach_u = (window_px | 1) // 2
+    reach_v = (int(1.4 * (window_px | 1)) | 1) // 2
+    sparse_m = np.full((161, 121), 20.0, np.float32)
+    sparse_m[80, 60] = 5.0
+    gone = np.argwhere(remove_occluded(sparse_m, 0.3, window_px) == 0) - (80, 60)
+    assert len(gone) == (2 * reach_u + 1) * (2 * reach_v + 1) - 1
+    if len(gone):
+        assert np.abs(gone).max(axis=0).tolist() == [reach_v, reach_u]
+
+
+@pytest.mark.parametrize(
+    ('step_px', 'reach_px'),
+    [(1, 1), (4, 2), (16, 9), (40, 15)],  # 1.25 spacings: 3 at least, 5, 19, 31 at most
+)
+def test_the_window_of_a_density_has_limits(step_px, reach_px):
+    covered = []
+    for offset in range(1, 25):
+        one = np.zeros((400, 400), np.float32)
+        one[::step_px, ::step_px] = 20.0
+        one[200, 200], one[200, 200 + offset] = 5.0, 20.0
+        if remove_occluded(one, 0.3)[200, 200 + offset] == 0.0:
+            covered.append(offset)
+    assert max(covered) == reach_px
+
+
 def test_filter_writes_nothing_into_its_input():
     sparse_m = np.zeros((20, 20), np.float32)
     sparse_m[10, 10:12] = 5.0, 20.0

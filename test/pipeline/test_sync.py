@@ -131,6 +131,76 @@ def test_gathered_sweeps_go_back_in_time_from_the_nearest() -> None:
     assert feed(pairs, 'i400') == [(400, 400, 300, 200)]
 
 
+def test_nothing_is_gathered_across_a_silence():
+    pairs = make(sweeps=3)
+    feed(pairs, 's0', 's100', 's200', 'i200')
+    assert feed(pairs, 's60000', 'i60000') == [(60000, 60000)]
+    assert feed(pairs, 's60100', 'i60100') == [(60100, 60100, 60000)]
+    assert feed(pairs, 's60200', 'i60200') == [(60200, 60200, 60100, 60000)]
+
+
+def test_a_stream_that_begins_with_a_gap_gathers_nothing_across_it():
+    pairs = make(sweeps=3)
+    assert feed(pairs, 's0', 's60000', 'i60000') == [(60000, 60000)]
+    assert feed(pairs, 's60100', 'i60100') == [(60100, 60100, 60000)]
+
+
+@pytest.mark.parametrize(
+    ('lost', 'gathered'),
+    [
+        ((), (1000, 900, 800, 700, 600)),
+        ((900,), (1000, 800, 700, 600, 500)),  # one lost sweep is no gap
+        ((800, 900), (1000,)),
+        ((700, 800), (1000, 900)),
+        ((500, 600), (1000, 900, 800, 700)),
+        ((600, 800), (1000, 900, 700, 500, 400)),  # 600 ms old is the limit
+    ],
+)
+def test_sweeps_are_gathered_back_to_a_gap_of_two_lost_ones(lost, gathered):
+    pairs = make(sweeps=5)
+    stamps = [stamp for stamp in range(0, 1001, 100) if stamp not in lost]
+    feed(pairs, *(f's{stamp}' for stamp in stamps))
+    assert feed(pairs, 'i1000') == [(1000, *gathered)]
+
+
+def test_gathered_sweeps_are_not_older_than_one_and_a_half_periods_for_each():
+    pairs = make(sweeps=3)
+    feed(pairs, *(f's{100 * k}' for k in (*range(11), 12, 14)))
+    assert feed(pairs, 'i1400') == [(1400, 1400, 1200)]  # 1000 would be 400 ms older
+
+
+@pytest.mark.parametrize(
+    ('age_s', 'gathered'), [(0.05, 1), (0.15, 2), (0.2, 3), (0.25, 3), (10.0, 5)]
+)
+def test_the_age_of_gathered_sweeps_can_be_set(age_s, gathered):
+    pairs = PairSync(SyncConfig(sweeps=5, max_sweep_age_s=age_s))
+    feed(pairs, *(f's{stamp}' for stamp in range(0, 801, 100)))
+    got = feed(pairs, 'i800')
+    assert got == [(800, *[800 - 100 * k for k in range(gathered)])]
+    assert feed(pairs, 's5000', 'i5000') == [(5000, 5000)]  # however old they may be
+
+
+def test_lidars_that_share_a_topic_are_gathered_together():
+    """Two sweeps 10 ms apart at 10 Hz, one of them of each turn."""
+    pairs = make(sweeps=4)
+    stamps = [stamp for turn in range(0, 1000, 100) for stamp in (turn, turn + 10)]
+    feed(pairs, *(f's{stamp}' for stamp in stamps))
+    assert feed(pairs, 'i910') == [(910, 910, 900, 810, 800)]
+
+
+def test_a_slow_lidar_is_gathered_up_to_the_silence_that_is_reported():
+    """Every 0.9 s; the silence that is reported is 1 s."""
+    pairs = make(sweeps=3)
+    assert feed(pairs, 's0', 's900', 's1800', 'i1800') == [(1800, 1800, 900, 0)]
+    assert feed(pairs, 's2900', 'i2900') == [(2900, 2900)]
+
+
+def test_nothing_is_gathered_across_a_jump():
+    pairs = make(sweeps=3)
+    feed(pairs, 's9800', 's9900', 'i9900')
+    assert feed(pairs, 's8000', 'i8000') == [(8000, 8000)]
+
+
 @pytest.mark.parametrize('stream', ['i', 's'])
 def test_bag_loop_clears_both_buffers_and_goes_on(stream: str) -> None:
     pairs = make()
