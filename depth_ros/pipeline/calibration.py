@@ -13,6 +13,7 @@ import numpy.typing as npt
 from depth_ros.frame import DepthEstimate, Float32, Float64
 from depth_ros.geometry.device import DeviceEstimate, upload
 from depth_ros.geometry.projection import mean_spacing_px
+from depth_ros.methods.guided import MIN_RETURNS
 from depth_ros.pipeline.config import CalibrationConfig
 
 WITHIN_2_SIGMA = 0.9545
@@ -34,7 +35,9 @@ MIN_SCALE = 1 / 8
 """Where all errors are within the noise of the returns, they say nothing of how small sigma is."""
 RECENT_FRAMES = 20
 MIN_RETURNS_FOR_ALARM = 200
-COVERAGE_1_BAND, COVERAGE_2_BAND = (0.55, 0.92), (0.85, 0.995)
+MIN_COVERAGE_1, MIN_COVERAGE_2 = 0.55, 0.85
+"""Below these shares sigma is too small. Too large is no alarm: where a LiDAR has less noise than
+configured, or a world none, all errors are within the noise and no sigma could cover fewer."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,14 @@ class LiveAccuracy:
     """What was measured at held-out returns of the last frames.
 
     Attributes:
-        returns: number of held-out returns.
+        returns: number of returns that judged.
         median_error_m: median absolute depth error.
         p95_error_m: 95th percentile of the absolute depth error.
         coverage_1sigma: share of errors within 1 sigma, sigma taken from before their frame.
         coverage_2sigma: the same within 2 sigma.
         scale: factor on the method's raw sigma over all ranges.
-        alarm: why these figures are out of their band, or empty.
+        alarm: why sigma is too small by these figures, or empty.
+        frames: number of frames that were judged, at most `RECENT_FRAMES`.
     """
 
     returns: int
@@ -58,6 +62,7 @@ class LiveAccuracy:
     coverage_2sigma: float
     scale: float
     alarm: str
+    frames: int
 
 
 class HeldOut(NamedTuple):
@@ -78,7 +83,8 @@ def hold_out(sparse_m: Float32, share: float, seed: tuple[int, int]) -> HeldOut:
     A single return taken out of a scan line is predicted by its two neighbours on that line,
     more easily than a pixel between the lines. So whole pieces of lines go, windows of 4 by
     0.75 mean spacings, and the returns in the middle half of a window are the truth: their
-    nearest support is as far away as that of a typical pixel.
+    nearest support is as far away as that of a typical pixel. None are taken where the rest would
+    be too few for a method (`MIN_RETURNS`).
 
     Args:
         sparse_m: (H, W) depth in metres, 0 = none.
@@ -105,6 +111,8 @@ def hold_out(sparse_m: Float32, share: float, seed: tuple[int, int]) -> HeldOut:
     lost = cv2.dilate(centres, np.ones((height, width), np.uint8)).take(index) > 0
     judged = cv2.dilate(centres, np.ones((height, (width // 2) | 1), np.uint8)).take(index) > 0
     seen_m, truth_m = sparse_m.copy(), np.zeros_like(sparse_m)
+    if index.size - np.count_nonzero(lost) < MIN_RETURNS:
+        return HeldOut(seen_m, truth_m)
     seen_m.put(index[lost], 0.0)
     truth_m.put(index[judged], sparse_m.take(index[judged]))
     return HeldOut(seen_m, truth_m)
@@ -123,18 +131,22 @@ class SigmaCalibrator:
 
     Args:
         config: settings.
-        easier: error of all pixels relative to held-out returns, 1 = the same.
+        sees_returns: whether the method completes returns. One that does not look at them can
+            be judged by all, and finds them no harder than all other pixels.
     """
 
-    def __init__(self, config: CalibrationConfig, easier: float = EASIER) -> None:
+    def __init__(self, config: CalibrationConfig, sees_returns: bool = True) -> None:
         self.config = config
-        self._easier = easier
+        self._sees_returns = sees_returns
+        self._easier = EASIER if sees_returns else 1.0
         self._counts = np.zeros((len(RANGE_CENTRES_M), len(LOG2_SCALES)))
         self._recent: deque[tuple[Float32, Float32]] = deque(maxlen=RECENT_FRAMES)
         self._scales = np.ones(len(RANGE_CENTRES_M))
 
     def hold_out(self, sparse_m: Float32, stamp_ns: int) -> HeldOut:
-        """Take returns of a frame away from the method; see `hold_out`."""
+        """Take returns of a frame away from a method that sees them; see `hold_out`."""
+        if self.config.enabled and not self._sees_returns:
+            return HeldOut(sparse_m, sparse_m)
         share = self.config.held_out_share if self.config.enabled else 0.0
         return hold_out(sparse_m, share, (self.config.seed, stamp_ns))
 
@@ -151,8 +163,9 @@ class SigmaCalibrator:
         if self._counts.any():
             # Judged with the scale from before this frame: a figure may not grade itself.
             expected_m = np.hypot(sigma_m * self._scale_at(depth_m), noise_m)
-            self._recent.append((error_m, error_m / expected_m))
-        needed = np.sqrt(np.maximum((error_m / 2) ** 2 - noise_m**2, 0.0)) / sigma_m
+            self._recent.append((error_m, _ratio(error_m, expected_m)))
+        excess_m = np.sqrt(np.maximum((error_m / 2) ** 2 - noise_m**2, 0.0))
+        needed = _ratio(excess_m, sigma_m)
         log2 = np.log2(np.maximum(needed, 2.0 ** LOG2_SCALES[0]))
         bins = np.searchsorted(LOG2_SCALES, log2, side='right') - 1
         self._counts *= np.exp(-1.0 / self.config.memory_frames)
@@ -193,6 +206,7 @@ class SigmaCalibrator:
             coverage_2sigma=within_2,
             scale=self._pixel_scale(self._all_counts()),
             alarm=_alarm(error_m.size, within_1, within_2),
+            frames=len(self._recent),
         )
 
     def _pixel_scale(self, counts: Float64) -> float:
@@ -240,13 +254,19 @@ def _scale(counts: Float64) -> float:
     return float(2.0 ** np.interp(WITHIN_2_SIGMA, cumulated, upper_edges))
 
 
+def _ratio(error_m: Float32, sigma_m: Float32) -> Float32:
+    """Errors in sigmas: no error is 0 of any sigma, and one of a sigma of 0 is infinite."""
+    with np.errstate(divide='ignore'):
+        return np.divide(error_m, sigma_m, out=np.zeros_like(error_m), where=error_m > 0)
+
+
 def _alarm(returns: int, within_1: float, within_2: float) -> str:
     if returns < MIN_RETURNS_FOR_ALARM:
         return ''
-    for k, share, band in ((1, within_1, COVERAGE_1_BAND), (2, within_2, COVERAGE_2_BAND)):
-        if not band[0] <= share <= band[1]:
+    for k, share, least in ((1, within_1, MIN_COVERAGE_1), (2, within_2, MIN_COVERAGE_2)):
+        if share < least:
             return (
-                f'{share:.1%} of held-out errors lie within {k} sigma, '
-                f'wanted {band[0]:.1%} to {band[1]:.1%}'
+                f'{share:.1%} of held-out errors lie within {k} sigma, wanted at least '
+                f'{least:.1%}: sigma is too small'
             )
     return ''

@@ -18,7 +18,7 @@ from depth_ros.methods.mono import mono_weights
 from depth_ros.methods.not_ready import NotReady
 from depth_ros.methods.registry import METHODS, choose
 from depth_ros.models.weights import locate
-from depth_ros.pipeline.calibration import EASIER, SigmaCalibrator
+from depth_ros.pipeline.calibration import SigmaCalibrator
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.result import FusionResult, StageTimer
 from depth_ros.pipeline.stages import DeviceStages, HostStages, stages_of
@@ -181,9 +181,7 @@ class FusionPipeline:
         release(self._method)
 
     def _calibrator(self) -> SigmaCalibrator:
-        # Who does not look at returns finds held-out ones no harder than all other pixels.
-        easier = EASIER if self._method.needs_lidar else 1.0
-        return SigmaCalibrator(self.config.calibration, easier)
+        return SigmaCalibrator(self.config.calibration, sees_returns=self._method.needs_lidar)
 
     def _effective_camera(self, frame: Frame) -> tuple[Camera, Float64 | None]:
         """Camera and extrinsic of the image as it arrives: rectified already, or raw."""

@@ -24,7 +24,7 @@ from depth_ros.pipeline.upgrade import UpgradeStatus
 S = 1_000_000_000
 IMAGE = TopicHealth('/image', received=7, rate_hz=10.0, silent_s=0.1, timeout_s=1.0)
 POINTS = TopicHealth('/points', received=7, rate_hz=10.0, silent_s=0.1, timeout_s=1.0)
-LIVE = LiveAccuracy(300, 0.05, 0.4, 0.68, 0.95, 1.2, '')
+LIVE = LiveAccuracy(300, 0.05, 0.4, 0.68, 0.95, 1.2, '', 20)
 WELL = Snapshot((IMAGE, POINTS), 9.5, 'guided', 'no weights are installed', accuracy=LIVE)
 
 
