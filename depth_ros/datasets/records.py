@@ -19,7 +19,7 @@ from depth_ros.datasets.images import (
     read_image,
     register_depth,
 )
-from depth_ros.errors import DatasetError, GeometryError, SampleError
+from depth_ros.errors import DatasetError, GeometryError
 from depth_ros.frame import Float32, Float64, Frame
 from depth_ros.geometry.camera import Intrinsics
 
@@ -125,17 +125,12 @@ class RecordedDataset:
         """Sample `index`, 0 <= index < len, read from its files now.
 
         Raises:
-            SampleError: a file is missing, malformed, or of another size than its camera; but
-                for the truth, whose loss the sample tells.
+            DatasetError: a file is missing, malformed, or of another size than its camera.
             IndexError: there is no such sample.
         """
         if not 0 <= index < len(self):
             raise IndexError(f'{self.name} has samples 0 to {len(self) - 1}, not {index}.')
-        record = self._records[index]
-        try:
-            return load(record)
-        except DatasetError as error:
-            raise SampleError(str(error), record.name, record.camera_name) from error
+        return load(self._records[index])
 
 
 def load(record: Record) -> Sample:
@@ -169,11 +164,7 @@ def load(record: Record) -> Sample:
         sparse_m=_read_depth(record.sparse, calibrated.camera.rectified),
         lidar_stamp_ns=record.lidar_stamp_ns if record.cloud is not None else None,
     )
-    truth_m, truth_lost = None, ''
-    try:
-        truth_m = _read_truth(record, calibrated.camera.rectified)
-    except DatasetError as error:  # the image is of use without
-        truth_lost = str(error)
+    truth_m = _read_truth(record, calibrated.camera.rectified)
     return Sample(
         record.name,
         record.camera_name,
@@ -181,7 +172,6 @@ def load(record: Record) -> Sample:
         truth_m,
         record.T_world_camera,
         record.intrinsics_estimated,
-        truth_lost,
     )
 
 

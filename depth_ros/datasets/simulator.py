@@ -8,7 +8,6 @@ same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +32,9 @@ _LENSES: dict[str, tuple[float, ...]] = {
     'plumb_bob': (-0.22, 0.06, 0.001, -0.0008, 0.0),
     'equidistant': (0.02, -0.006, 0.001, 0.0),
 }
+
+KEPT_BYTES = 512 << 20
+"""What rendered frames may take of memory."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Simulator:
 
     `Simulator(scene='indoor', lidar='solid_state', frames=20)`: any setting of
     `SimulatorConfig`, those of the LiDAR as `Simulator(**{'sweep.beams': 16})`. Frames are
-    rendered when asked for and kept (about 2.6 MB each at 640x360); `render_all` does so ahead.
+    rendered when asked for and kept (about 2.6 MB each at 640x360), up to `KEPT_BYTES` of them.
 
     Args:
         config: settings to start from.
@@ -94,6 +96,7 @@ class Simulator:
         self._T_rig_camera, self._T_rig_lidar = _mounting(self.config)
         self.T_camera_lidar: Float64 = transforms.inverse(self._T_rig_camera) @ self._T_rig_lidar
         self._rendered: dict[int, Sample] = {}
+        self._kept_bytes = 0
 
     def __len__(self) -> int:
         return self.config.frames
@@ -106,16 +109,16 @@ class Simulator:
         """
         if not 0 <= index < len(self):
             raise DatasetError(f'{self.name} has frames 0 to {len(self) - 1}, not {index}.')
-        if index not in self._rendered:
-            self._rendered[index] = self._render(index)
-        return self._rendered[index]
-
-    def render_all(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Render every frame now; `progress(done, of)` is called after each."""
-        for index in range(len(self)):
-            self.sample(index)
-            if progress is not None:
-                progress(index + 1, len(self))
+        kept = self._rendered.get(index)
+        if kept is not None:
+            return kept
+        rendered = self._render(index)
+        # Frames are read in turn, again and again: the first are kept, for they come next.
+        size = _bytes_of(rendered)
+        if self._kept_bytes + size <= KEPT_BYTES:
+            self._rendered[index] = rendered
+            self._kept_bytes += size
+        return rendered
 
     def _render(self, index: int) -> Sample:
         config = self.config
@@ -172,6 +175,12 @@ class Simulator:
         grey = _unordered(rgb, order, height, width) * 255 + self.config.image_noise * noise
         image = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
         return image, np.ascontiguousarray(_unordered(depth_m, order, height, width))
+
+
+def _bytes_of(sample: Sample) -> int:
+    frame = sample.frame
+    arrays = (frame.image, frame.points, sample.depth_gt_m)
+    return sum(array.nbytes for array in arrays if array is not None)
 
 
 def _camera(config: SimulatorConfig) -> Camera:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from depth_ros.datasets import simulator
 from depth_ros.datasets.open import open_dataset
 from depth_ros.datasets.raycast import Solid
 from depth_ros.datasets.simulator import Simulator
@@ -203,14 +204,17 @@ def test_rectified_image_of_a_lens_is_the_pinhole_image(lens):
     np.testing.assert_array_equal(bent.frame.points, straight.frame.points)
 
 
-def test_rendered_frames_are_kept():
+def test_rendered_frames_are_kept_as_far_as_memory_allows(monkeypatch):
     dataset = small(scene='indoor', **{'sweep.beams': 4})
-    done = []
-    dataset.render_all(lambda i, of: done.append((i, of)))
-    assert done == [(1, 3), (2, 3), (3, 3)]
-    first = dataset.sample(1)
-    dataset.render_all()
-    assert dataset.sample(1) is first
+    first = dataset.sample(0)
+    arrays = (first.frame.image, first.frame.points, first.depth_gt_m)
+    monkeypatch.setattr(simulator, 'KEPT_BYTES', int(2.5 * sum(array.nbytes for array in arrays)))
+    second, third = dataset.sample(1), dataset.sample(2)
+    assert dataset.sample(0) is first  # the next turn begins with it
+    assert dataset.sample(1) is second
+    again = dataset.sample(2)
+    assert again is not third
+    np.testing.assert_array_equal(again.frame.image, third.frame.image)
 
 
 @pytest.mark.parametrize('index', [-1, 3])

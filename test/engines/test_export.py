@@ -202,17 +202,15 @@ def test_another_process_is_waited_for(tiny: NetworkRequest, cached: Exported) -
         elsewhere.rename(file)
     other.kill()  # the lock of a dead process is free
     other.communicate()
-    waiting.join(60)
+    waiting.join(30)
     assert got == [cached]
     assert cached.onnx.stat().st_mtime_ns == written
 
 
 def test_lock_is_free_afterwards(tmp_path: Path) -> None:
-    lock = tmp_path / 'new' / 'a.lock'
-    with locked(lock), pytest.raises(EngineError, match='has held'), locked(lock, timeout_s=0.0):
-        pass
-    with locked(lock, timeout_s=0.0):
-        pass
+    for _ in range(2):
+        with locked(tmp_path / 'new' / 'a.lock'):
+            pass
 
 
 def test_large_networks_are_refused(
