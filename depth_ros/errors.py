@@ -57,6 +57,21 @@ class DatasetError(DepthRosError):
     """A dataset folder or file is missing, malformed or contradictory."""
 
 
+class SampleError(DatasetError):
+    """One image of a dataset, or what belongs to it, is missing or broken; others may be whole.
+
+    Args:
+        message: what is wrong, with the file.
+        sample_name: of the image.
+        camera_name: its camera.
+    """
+
+    def __init__(self, message: str, sample_name: str, camera_name: str) -> None:
+        super().__init__(message)
+        self.sample_name = sample_name
+        self.camera_name = camera_name
+
+
 class EvaluationError(DepthRosError):
     """Scores cannot be computed from what was given."""
 

@@ -14,7 +14,7 @@ from depth_ros.geometry.cloud import CLOUD_FIELDS, cloud_shape, fill_cloud
 from depth_ros.geometry.projection import project_lidar
 from depth_ros.geometry.transforms import from_translation_quat, to_translation_quat
 from depth_ros.methods.registry import METHODS
-from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 from depth_ros.pipeline.result import FusionResult
 from depth_ros.settings import flatten
@@ -141,7 +141,7 @@ def test_convention_cloud_message_is_not_dense():
     buffer = CloudBuffer()
     depth_m = np.full((40, 60), 8.0, np.float32)
     estimate = DepthEstimate(depth_m, depth_m / 10)
-    buffer.fill(FusionResult(view(), estimate, 'made', {}, None), stride=2)
+    buffer.fill(FusionResult(view(), estimate, 'made', {}, None), OutputConfig(cloud_stride=2))
     assert (buffer.msg.height, buffer.msg.width, buffer.msg.point_step) == (20, 30, 20)
     assert buffer.msg.is_dense is False
 

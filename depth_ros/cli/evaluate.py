@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from depth_ros.cli.progress import ProgressBar
-from depth_ros.cli.source import add_source_arguments, open_source, parse_config
+from depth_ros.cli.source import add_source_arguments, open_source, parse_config, tell_lost
 from depth_ros.datasets.base import Dataset
 from depth_ros.errors import ConfigError
 from depth_ros.evaluation.ablation import BASELINE, ablate, rows, thinnings
@@ -113,19 +113,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Judge, print, write; the exit code is 0."""
+    """Judge, print, write; the exit code is 0, or as `--strict` says."""
     _refuse_contradictions(args)
     dataset = open_source(args)
     configs = {method: parse_config(args.settings, method) for method in _methods(args)}
     if args.results:
         return _write_results(args, dataset, configs)
-    content = (
-        _ablation(args, dataset, configs) if args.ablation else _scores(args, dataset, configs)
-    )
+    judge = _ablation if args.ablation else _scores
+    content, evaluations = judge(args, dataset, configs)
     if args.json:
         write_json(args.json, content)
         print(f'\nwrote {args.json}', file=sys.stderr)
-    return 0
+    lost = {image.name: image for evaluation in evaluations for image in evaluation.lost}
+    return tell_lost(args, list(lost.values()), len(dataset))
 
 
 def _refuse_contradictions(args: argparse.Namespace) -> None:
@@ -145,8 +145,10 @@ def _methods(args: argparse.Namespace) -> list[str]:
     return methods
 
 
-def _scores(args: argparse.Namespace, dataset: Dataset, configs: dict[str, PipelineConfig]) -> Any:
-    """Judge and print; the JSON of it."""
+def _scores(
+    args: argparse.Namespace, dataset: Dataset, configs: dict[str, PipelineConfig]
+) -> tuple[Any, list[Evaluation]]:
+    """Judge and print; the JSON of it, and what it is of."""
     thinned = (args.lines, args.points) != (None, None)
     thinning = Thinning(args.lines, args.points) if thinned else None
     protocol = PROTOCOLS[args.protocol] if args.protocol else None
@@ -163,21 +165,20 @@ def _scores(args: argparse.Namespace, dataset: Dataset, configs: dict[str, Pipel
                 progress=progress,
             )
         evaluations.append(evaluation)
-    found = [_row(evaluation) for evaluation in evaluations]
-    how = f', protocol {args.protocol}' if protocol else ''
-    print(f'{dataset.name}, judged by {evaluations[0].truth}{how}')
+    found = [to_json(part) for evaluation in evaluations for part in evaluation.by_truth()]
+    head = ('method', *_tell_truth(args, dataset, found))
     tables = _TABLES[args.metrics or _field(evaluations)]
     if protocol and not args.metrics:
         tables = (('images', *protocol.columns), ('density', *_SIGMA), ('ms',))
     in_metres = [row | {'rmse_m': row['rmse_mm'] / 1e3} for row in found]
-    _print_tables(in_metres, ('method',), tables)
-    return found[0] if len(found) == 1 else found
+    _print_tables(in_metres, head, tables)
+    return found[0] if len(found) == 1 else found, evaluations
 
 
 def _ablation(
     args: argparse.Namespace, dataset: Dataset, configs: dict[str, PipelineConfig]
-) -> Any:
-    """Judge every method with less and less LiDAR and print; the JSON of it."""
+) -> tuple[Any, list[Evaluation]]:
+    """Judge every method with less and less LiDAR and print; the JSON of it, and what it is of."""
     protocol = PROTOCOLS[args.protocol] if args.protocol else None
     steps = thinnings(dataset.sample(0))
     with ProgressBar('eval --ablation') as progress:
@@ -190,10 +191,9 @@ def _ablation(
             progress=progress,
         )
     found = rows(trials)
-    how = f', protocol {args.protocol}' if protocol else ''
-    print(f'{dataset.name}, judged by {trials[0].raw.truth}{how}')
-    _print_tables(found, ('LiDAR', 'method'), _ABLATION)
-    return found
+    head = ('LiDAR', 'method', *_tell_truth(args, dataset, found))
+    _print_tables(found, head, _ABLATION)
+    return found, [trial.raw for trial in trials]
 
 
 def _write_results(
@@ -204,6 +204,16 @@ def _write_results(
             write_kitti_results(dataset, config, args.results / method, progress)
         print(f'wrote {len(dataset)} images to {args.results / method}', file=sys.stderr)
     return 0
+
+
+def _tell_truth(
+    args: argparse.Namespace, dataset: Dataset, found: Sequence[dict[str, Any]]
+) -> tuple[str, ...]:
+    """Print what judged; a column for it is needed where that differs from row to row."""
+    truths = sorted({row['judged by'] for row in found})
+    how = f', protocol {args.protocol}' if args.protocol else ''
+    print(f'{dataset.name}, judged by {" and, apart, ".join(truths)}{how}')
+    return ('judged by',) if len(truths) > 1 else ()
 
 
 def _print_tables(
@@ -218,8 +228,3 @@ def _field(evaluations: Sequence[Evaluation]) -> str:
     """The tables that suit the methods."""
     completes = {evaluation.needs_lidar for evaluation in evaluations}
     return 'all' if len(completes) > 1 else 'completion' if completes == {True} else 'monocular'
-
-
-def _row(evaluation: Evaluation) -> dict[str, Any]:
-    images = len(evaluation.images)
-    return to_json(evaluation.scores, evaluation.method, images, evaluation.ms)

@@ -14,17 +14,18 @@ from depth_ros.models.registry import FAMILIES, MODELS, SHIPPED
 from depth_ros.models.weights import locate
 
 
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """MODEL, --size, --precision and --family."""
+def add_network_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """MODEL, --size, --precision and --family; the first two need not be given if `optional`."""
     parser.add_argument(
         'model',
         metavar='MODEL',
+        nargs='?' if optional else None,
         help='weights: a name of `depth_ros models list`, lite, or a file',
     )
     parser.add_argument(
         '--size',
         type=_size,
-        required=True,
+        required=not optional,
         metavar='HxW',
         help='height and width of the input in pixels, such as 352x1216',
     )

@@ -16,8 +16,7 @@ from depth_ros.evaluation.figures import write_png
 from depth_ros.evaluation.gallery import pictures, sheet
 from depth_ros.files import write_atomic
 from depth_ros.frame import Float32
-from depth_ros.geometry.cloud import cloud_shape, fill_cloud
-from depth_ros.pipeline.config import OutputConfig
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig, PointsConfig
 from depth_ros.pipeline.result import FusionResult
 
 FORMATS = ('png', 'npz', 'ply', 'pcd')
@@ -28,7 +27,7 @@ def write_result(
     folder: Path,
     sample: Sample,
     result: FusionResult,
-    output: OutputConfig,
+    config: PipelineConfig,
     formats: Sequence[str],
 ) -> None:
     """Write a result to `<sample>.*` and `<sample>_*.png` in a folder.
@@ -37,18 +36,19 @@ def write_result(
         PipelineError: a cloud is wanted of depth that is relative.
         OSError: a file cannot be written.
     """
+    output, gated = config.output, config.points.gated
     stem, note = folder / sample.name, ESTIMATED if sample.intrinsics_estimated else ''
     if 'npz' in formats:
         write_atomic(stem.with_name(f'{stem.name}.npz'), _npz(sample, result))
     if 'ply' in formats:
-        write_ply(stem.with_name(f'{stem.name}.ply'), _cloud(result, output), note)
+        write_ply(stem.with_name(f'{stem.name}.ply'), _cloud(result, output, gated), note)
     if 'pcd' in formats:
-        write_pcd(stem.with_name(f'{stem.name}.pcd'), _cloud(result, output), note)
+        write_pcd(stem.with_name(f'{stem.name}.pcd'), _cloud(result, output, gated), note)
     if 'png' in formats:
-        parts = pictures(result, output, sample.depth_gt_m)
+        parts = pictures(result, output, sample.depth_gt_m, gated)
         for name, picture in parts.items():
             write_png(stem.with_name(f'{stem.name}_{name}.png'), picture)
-        write_png(stem.with_name(f'{stem.name}.png'), sheet(result, parts, note))
+        write_png(stem.with_name(f'{stem.name}.png'), sheet(result, parts, note, gated))
 
 
 def _npz(sample: Sample, result: FusionResult) -> bytes:
@@ -68,15 +68,12 @@ def _npz(sample: Sample, result: FusionResult) -> bytes:
     return buffer.getvalue()
 
 
-def _cloud(result: FusionResult, output: OutputConfig) -> Float32:
+def _cloud(
+    result: FusionResult, output: OutputConfig, gated: bool = PointsConfig.gated
+) -> Float32:
     if not result.is_metric:
         raise PipelineError(
             f'{result.method} gives relative depth, which has no metres and so no cloud; leave '
             'ply and pcd out of --format, or take weights that give metres.'
         )
-    view, stride = result.view, output.cloud_stride
-    cloud = np.empty(cloud_shape(view.intrinsics, stride), np.float32)
-    depth_m = result.gated_depth_m(output)
-    depth_m[np.isinf(depth_m)] = np.nan  # too far to be a point
-    fill_cloud(cloud, depth_m, result.estimate.sigma_m, view.image, view.intrinsics, stride)
-    return cloud
+    return result.cloud(output, gated)

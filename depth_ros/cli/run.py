@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from depth_ros import __version__
 from depth_ros.cli import intrinsics
 from depth_ros.cli.progress import ProgressBar
 from depth_ros.cli.result_files import FORMATS, write_result
-from depth_ros.cli.source import add_source_arguments, open_source, parse_config
-from depth_ros.datasets.base import Dataset, Sample
+from depth_ros.cli.source import add_source_arguments, open_source, parse_config, tell_lost
+from depth_ros.datasets.base import Sample
 from depth_ros.datasets.estimated import EstimatedCamera
-from depth_ros.errors import DepthRosError, PipelineError
+from depth_ros.datasets.lost import LostImage, each, in_words, nothing_done
+from depth_ros.errors import PipelineError
 from depth_ros.evaluation.evaluate import one_per_camera
 from depth_ros.evaluation.report import json_text, table, write_json
 from depth_ros.evaluation.thinning import sampled_frame
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Complete every image; the exit code is 0, or 130 if interrupted."""
+    """Complete every image; the exit code is 0, 130 if interrupted, or as `--strict` says."""
     method = args.method
     if args.estimate_intrinsics and method == 'auto':
         method = 'mono'
@@ -71,24 +73,39 @@ def main(args: argparse.Namespace) -> int:
     else:
         dataset = open_source(args)
     rows: list[dict[str, Any]] = []
+    lost: list[LostImage] = []
+    without_truth: list[LostImage] = []
+    interrupted = False
     with one_per_camera(dataset, config) as pipelines:
         _tell_choice(config, next(iter(pipelines.values())))
         write_json(args.output / 'config.json', _settings(args, config, estimated))
         try:
             with ProgressBar('run') as progress:
-                for sample, result in _completed(dataset, pipelines, args.points):
-                    write_result(args.output, sample, result, config.output, args.formats)
+                work = partial(_completed, pipelines, args.points)
+                for sample, result in each(dataset, work, lost, progress):
+                    write_result(args.output, sample, result, config, args.formats)
                     rows.append(_row(sample, result))
-                    progress(len(rows), len(dataset))
+                    if sample.truth_lost:
+                        camera = sample.camera_name
+                        without_truth.append(LostImage(sample.name, camera, sample.truth_lost))
         except KeyboardInterrupt:
+            interrupted = True
             print(f'interrupted after {len(rows)} of {len(dataset)} images', file=sys.stderr)
+        if lost and not rows and not interrupted:
+            raise PipelineError(nothing_done(dataset, lost))
         cameras = [_camera_row(name, pipeline) for name, pipeline in pipelines.items()]
     if args.json:
         guessed = intrinsics.description(estimated)
-        print(json_text({'images': rows, 'cameras': cameras, 'intrinsics_estimated': guessed}))
+        skipped = [dataclasses.asdict(image) for image in lost]
+        summary = {'images': rows, 'skipped': skipped, 'cameras': cameras}
+        print(json_text(summary | {'intrinsics_estimated': guessed}))
     elif rows:
         print(f'{table(rows)}\n\n{table(cameras)}\n\nwrote {args.output}')
-    return 0 if len(rows) == len(dataset) else EXIT_INTERRUPTED
+    if without_truth:
+        note = in_words(without_truth, len(dataset), 'are without their ground truth')
+        print(f'warning: {note}', file=sys.stderr)
+    exit_code = tell_lost(args, lost, len(dataset))
+    return EXIT_INTERRUPTED if interrupted else exit_code
 
 
 def _tell_choice(config: PipelineConfig, pipeline: FusionPipeline) -> None:
@@ -100,16 +117,10 @@ def _tell_choice(config: PipelineConfig, pipeline: FusionPipeline) -> None:
 
 
 def _completed(
-    dataset: Dataset, pipelines: dict[str, FusionPipeline], points: int | None
-) -> Iterator[tuple[Sample, FusionResult]]:
-    for index in range(len(dataset)):
-        sample = dataset.sample(index)
-        try:
-            frame = sample.frame if points is None else sampled_frame(sample, points)
-            result = pipelines[sample.camera_name].process(frame)
-        except DepthRosError as error:
-            raise PipelineError(f'{dataset.name}, {sample.name}: {error}') from error
-        yield sample, result
+    pipelines: dict[str, FusionPipeline], points: int | None, sample: Sample
+) -> tuple[Sample, FusionResult]:
+    frame = sample.frame if points is None else sampled_frame(sample, points)
+    return sample, pipelines[sample.camera_name].process(frame)
 
 
 def _row(sample: Sample, result: FusionResult) -> dict[str, Any]:

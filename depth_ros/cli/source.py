@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.estimated import CameraEstimator
+from depth_ros.datasets.lost import LostImage, in_words
 from depth_ros.datasets.open import open_dataset
 from depth_ros.errors import ConfigError
 from depth_ros.pipeline.config import MONOCULAR, PipelineConfig
 from depth_ros.settings import replaced
 
+EXIT_SKIPPED = 1
+
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """SRC, --cameras, --limit, --points and --set."""
+    """SRC, --cameras, --limit, --points, --strict and --set."""
     parser.add_argument(
         'source',
         metavar='SRC',
@@ -38,6 +42,12 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         'truth where there is no LiDAR',
     )
     parser.add_argument(
+        '--strict',
+        action='store_true',
+        help=f'exit with code {EXIT_SKIPPED} if an image was skipped because it, its sweep or its '
+        'truth is missing or broken; by default a line tells, and the code is 0',
+    )
+    parser.add_argument(
         '--set',
         action='append',
         default=[],
@@ -55,6 +65,14 @@ def open_source(args: argparse.Namespace, estimator: CameraEstimator | None = No
     """
     dataset = open_dataset(args.source, args.cameras, estimator)
     return dataset if args.limit is None else _First(dataset, args.limit)
+
+
+def tell_lost(args: argparse.Namespace, lost: Sequence[LostImage], of: int) -> int:
+    """Warn on stderr of images that were skipped; the exit code that this means."""
+    if not lost:
+        return 0
+    print(f'warning: {in_words(lost, of)}', file=sys.stderr)
+    return EXIT_SKIPPED if args.strict else 0
 
 
 def parse_config(settings: Sequence[str], method: str) -> PipelineConfig:

@@ -18,6 +18,7 @@ class Sample:
         camera_name: camera the frame is of.
         frame: what the pipeline gets.
         depth_gt_m: (H, W) float32 true depth in the rectified camera in metres, 0 = unknown.
+        truth_lost: why there is no `depth_gt_m` though the dataset names one; else empty.
         T_world_camera: (4, 4) pose of the camera, or None.
         intrinsics_estimated: whether the camera of the frame is a guess, not a calibration.
     """
@@ -28,12 +29,13 @@ class Sample:
     depth_gt_m: Float32 | None = None
     T_world_camera: Float64 | None = None
     intrinsics_estimated: bool = False
+    truth_lost: str = ''
 
 
 class Dataset(Protocol):
     """A finite sequence of samples, ordered by time, then camera; loading is lazy.
 
-    `sample(i)` raises `DatasetError` naming the file if something is missing or malformed.
+    `sample(i)` raises `SampleError` naming the file if something is missing or malformed.
     """
 
     @property

@@ -18,7 +18,7 @@ import numpy as np
 
 from depth_ros.datasets.base import Sample
 from depth_ros.datasets.records import stamp_from
-from depth_ros.errors import DatasetError, MissingDependencyError
+from depth_ros.errors import DatasetError, MissingDependencyError, SampleError
 from depth_ros.frame import Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 
@@ -73,24 +73,29 @@ class NyuDataset:
         """Sample `index`, 0 <= index < len, read from its file now.
 
         Raises:
-            DatasetError: the file is malformed.
+            SampleError: the file is malformed.
         """
         path = self._files[index]
+        name = f'{CAMERA_NAME}_{path.stem}'
         try:
             with self._open(path, 'r') as file:
                 rgb, depth_m = np.asarray(file['rgb']), np.asarray(file['depth'])
         except (OSError, KeyError) as error:
-            raise DatasetError(f'{path}: not an HDF5 file with rgb and depth: {error}') from error
+            raise SampleError(
+                f'{path}: not an HDF5 file with rgb and depth: {error}', name, CAMERA_NAME
+            ) from error
         size = INTRINSICS.height, INTRINSICS.width
         if rgb.shape != (3, *size) or rgb.dtype != np.uint8 or depth_m.shape != size:
-            raise DatasetError(
+            raise SampleError(
                 f'{path}: wanted rgb {(3, *size)} of uint8 and depth {size}, got {_about(rgb)} '
-                f'and {_about(depth_m)}.'
+                f'and {_about(depth_m)}.',
+                name,
+                CAMERA_NAME,
             )
         image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
         frame = Frame(image, Camera(INTRINSICS), stamp_from(_PERIOD_S * index))
         truth_m = np.nan_to_num(depth_m.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-        return Sample(f'{CAMERA_NAME}_{path.stem}', CAMERA_NAME, frame, truth_m)
+        return Sample(name, CAMERA_NAME, frame, truth_m)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from depth_ros.datasets.images import (
     read_image,
     register_depth,
 )
-from depth_ros.errors import DatasetError, GeometryError
+from depth_ros.errors import DatasetError, GeometryError, SampleError
 from depth_ros.frame import Float32, Float64, Frame
 from depth_ros.geometry.camera import Intrinsics
 
@@ -125,12 +125,17 @@ class RecordedDataset:
         """Sample `index`, 0 <= index < len, read from its files now.
 
         Raises:
-            DatasetError: a file is missing, malformed, or of another size than its camera.
+            SampleError: a file is missing, malformed, or of another size than its camera; but
+                for the truth, whose loss the sample tells.
             IndexError: there is no such sample.
         """
         if not 0 <= index < len(self):
             raise IndexError(f'{self.name} has samples 0 to {len(self) - 1}, not {index}.')
-        return load(self._records[index])
+        record = self._records[index]
+        try:
+            return load(record)
+        except DatasetError as error:
+            raise SampleError(str(error), record.name, record.camera_name) from error
 
 
 def load(record: Record) -> Sample:
@@ -164,7 +169,11 @@ def load(record: Record) -> Sample:
         sparse_m=_read_depth(record.sparse, calibrated.camera.rectified),
         lidar_stamp_ns=record.lidar_stamp_ns if record.cloud is not None else None,
     )
-    truth_m = _read_truth(record, calibrated.camera.rectified)
+    truth_m, truth_lost = None, ''
+    try:
+        truth_m = _read_truth(record, calibrated.camera.rectified)
+    except DatasetError as error:  # the image is of use without
+        truth_lost = str(error)
     return Sample(
         record.name,
         record.camera_name,
@@ -172,6 +181,7 @@ def load(record: Record) -> Sample:
         truth_m,
         record.T_world_camera,
         record.intrinsics_estimated,
+        truth_lost,
     )
 
 

@@ -13,6 +13,12 @@ PRECISIONS = ('fp32', 'fp16', 'fp16_all')
 """Half precision where a network allows it: in `fp16` attention keeps its scores and softmax in
 single precision, lest they overflow; in `fp16_all` it does not, which is faster and less safe."""
 BACKENDS = ('tensorrt', 'torch', 'onnxruntime', 'openvino')
+PROVIDERS = {
+    'cpu': 'CPUExecutionProvider',
+    'cuda': 'CUDAExecutionProvider',
+    'tensorrt': 'TensorrtExecutionProvider',
+}
+"""What ONNX Runtime can run on, and its own names for that; engines of the nodes take the CPU."""
 WARM_UP_RUNS = 3
 """Runs until an engine is as fast as it gets: kernels are chosen and memory is laid out then."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from depth_ros.engines.base import PROVIDERS
 from depth_ros.engines.cpu import thread_count
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.signature import InputSpec, check_inputs
@@ -24,21 +25,22 @@ _DTYPES = {
 
 
 class OnnxRuntimeEngine:
-    """Runs an exported network in ONNX Runtime on the CPU.
+    """Runs an exported network in ONNX Runtime, arrays in and arrays out.
 
     Args:
         exported: the network.
         threads: CPU threads; 0 = as `thread_count`.
+        provider: one of `PROVIDERS`; a GPU's time then includes the way there and back.
 
     Raises:
-        EngineError: ONNX Runtime refuses the file.
+        EngineError: ONNX Runtime refuses the file, or has not this provider.
         MissingDependencyError: it is not installed.
     """
 
     backend = 'onnxruntime'
-    device = 'cpu'
+    device = 'cpu'  # where its inputs and outputs are
 
-    def __init__(self, exported: Exported, threads: int = 0) -> None:
+    def __init__(self, exported: Exported, threads: int = 0, provider: str = 'cpu') -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -51,10 +53,17 @@ class OnnxRuntimeEngine:
         self.precision = exported.precision
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                str(exported.onnx), options, providers=['CPUExecutionProvider']
+                str(exported.onnx), options, providers=_providers(provider, self.precision)
             )
         except Exception as error:  # its exceptions share no base of their own
             raise EngineError(f'ONNX Runtime refuses {exported.onnx}: {error}') from error
+        taken = self._session.get_providers()
+        if PROVIDERS[provider] not in taken:  # it says so in its own log only, and goes on
+            raise EngineError(
+                f'ONNX Runtime {onnxruntime.__version__} runs on {taken} here and not on '
+                f'{PROVIDERS[provider]}; the package onnxruntime-gpu has that, if its CUDA and '
+                'cuDNN are those of this machine.'
+            )
         self._signature = {
             given.name: InputSpec(tuple(given.shape), _DTYPES.get(given.type, given.type))
             for given in self._session.get_inputs()
@@ -74,3 +83,13 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """Free the session."""
         self._session = None
+
+
+def _providers(provider: str, precision: str) -> list[Any]:
+    """What to ask ONNX Runtime for: the provider, then what takes the nodes that it has not."""
+    if provider not in PROVIDERS:
+        raise EngineError(f'The provider must be one of {list(PROVIDERS)}, got {provider!r}.')
+    asked: list[Any] = [PROVIDERS[provider]]
+    if provider == 'tensorrt':
+        asked = [(asked[0], {'trt_fp16_enable': precision != 'fp32'}), PROVIDERS['cuda']]
+    return asked if provider == 'cpu' else [*asked, PROVIDERS['cpu']]

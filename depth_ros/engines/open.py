@@ -160,6 +160,21 @@ def open_engine(
     raise _nothing(request.family, refused)
 
 
+def open_onnxruntime(
+    request: NetworkRequest, provider: str, threads: int = 0
+) -> OnnxRuntimeEngine:
+    """The requested network in ONNX Runtime on one of `PROVIDERS`, exported now if need be.
+
+    Raises:
+        EngineError: it cannot be exported, the provider is not there, or it computes something
+            else than PyTorch.
+    """
+    exported = _exported(request, may_build=True)
+    engine = OnnxRuntimeEngine(exported, threads, provider)
+    check(engine, exported)
+    return engine
+
+
 def suited(request: NetworkRequest, candidate: Candidate, backend: str) -> NetworkRequest:
     """What `open_engine` opens for a candidate: FP32 on a CPU, unless its backend was named.
 

@@ -92,17 +92,30 @@ def rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     ratios are None where the baseline was not tried.
     """
     baseline = {
-        trial.thinning: trial.raw.scores for trial in trials if trial.raw.method == BASELINE
+        (trial.thinning, raw.truth): raw.scores
+        for trial in trials
+        for raw in trial.raw.by_truth()
+        if raw.method == BASELINE
     }
-    return [_row(trial, baseline.get(trial.thinning)) for trial in trials]
+    return [
+        _row(trial, raw, baseline.get((trial.thinning, raw.truth)))
+        for trial in trials
+        for raw in trial.raw.by_truth()
+    ]
 
 
-def _row(trial: Trial, baseline: Scores | None) -> dict[str, Any]:
-    scores, calibrated = trial.raw.scores, trial.calibrated
+def _row(trial: Trial, raw: Evaluation, baseline: Scores | None) -> dict[str, Any]:
+    """A trial on the images that one kind of truth judged."""
+    scores, calibrated = raw.scores, None
+    if trial.calibrated is not None:
+        parts = {part.truth: part.scores for part in trial.calibrated.by_truth()}
+        calibrated = parts.get(raw.truth)
     return {
         'LiDAR': trial.thinning.label,
-        'method': trial.raw.method,
-        'images': len(trial.raw.images),
+        'method': raw.method,
+        'judged by': raw.truth,
+        'images': len(raw.images),
+        'skipped': len(raw.lost),
         'rmse_filled_mm': scores.rmse_filled_mm,
         'mae_filled_mm': scores.mae_filled_mm,
         'rmse_ratio': scores.rmse_filled_mm / baseline.rmse_filled_mm if baseline else None,
@@ -111,9 +124,9 @@ def _row(trial: Trial, baseline: Scores | None) -> dict[str, Any]:
         'ause': scores.ause,
         'raw_coverage_1sigma': scores.coverage_1sigma,
         'raw_coverage_2sigma': scores.coverage_2sigma,
-        'coverage_1sigma': calibrated.scores.coverage_1sigma if calibrated else None,
-        'coverage_2sigma': calibrated.scores.coverage_2sigma if calibrated else None,
-        'total_ms': trial.raw.ms['total'],
+        'coverage_1sigma': calibrated.coverage_1sigma if calibrated else None,
+        'coverage_2sigma': calibrated.coverage_2sigma if calibrated else None,
+        'total_ms': raw.ms['total'],
     }
 
 

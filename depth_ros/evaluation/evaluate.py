@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from depth_ros.datasets.base import Dataset, Sample
-from depth_ros.errors import DepthRosError, EvaluationError
+from depth_ros.datasets.lost import LostImage, each, nothing_done
+from depth_ros.errors import ConfigError, DepthRosError, EvaluationError
 from depth_ros.evaluation.metrics import Scores, judged_scores, mean_scores, score_image
 from depth_ros.evaluation.protocols import SETTINGS, Protocol
 from depth_ros.evaluation.thinning import Thinning, image_seed
@@ -51,21 +52,45 @@ class Evaluation:
     Attributes:
         method: name of the method.
         needs_lidar: whether it completes sparse depth.
-        scores: means of per-image values.
-        ms: median time by stage, and in total, in milliseconds.
-        images: every image in order.
+        images: every image that was scored, in order.
+        lost: the others.
     """
 
     method: str
     needs_lidar: bool
-    scores: Scores
-    ms: dict[str, float]
     images: tuple[ImageResult, ...]
+    lost: tuple[LostImage, ...] = ()
 
     @property
     def truth(self) -> str:
         """What judged the images; both kinds where a dataset has truth for only some."""
         return ' and '.join(sorted({image.truth for image in self.images}))
+
+    @property
+    def scores(self) -> Scores:
+        """Means of per-image values.
+
+        Raises:
+            EvaluationError: images were judged by two kinds of truth, whose errors have no
+                common mean; take the parts of `by_truth`.
+        """
+        if len({image.truth for image in self.images}) > 1:
+            raise EvaluationError(
+                f'Images judged by {self.truth} have no common mean; take each kind alone.'
+            )
+        return mean_scores([image.scores for image in self.images])
+
+    @property
+    def ms(self) -> dict[str, float]:
+        """Median time by stage, and in total, in milliseconds."""
+        return _median_ms(self.images)
+
+    def by_truth(self) -> list[Evaluation]:
+        """The same in parts, one for each kind of truth; each names all lost images."""
+        return [
+            replace(self, images=tuple(image for image in self.images if image.truth == kind))
+            for kind in sorted({image.truth for image in self.images})
+        ]
 
 
 def evaluate(
@@ -82,7 +107,8 @@ def evaluate(
 
     Each camera has a pipeline of its own that sees its images in order, as on a robot, so the
     calibration of sigma learns as it would there. An image is judged by its ground truth, or by
-    LiDAR returns that the method does not get to see (`pipeline.calibration.hold_out`).
+    LiDAR returns that the method does not get to see (`pipeline.calibration.hold_out`). Lost or
+    broken images are left out and named.
 
     Args:
         dataset: images to score.
@@ -95,26 +121,30 @@ def evaluate(
         progress: `progress(done, of)` is called after each image.
 
     Raises:
-        EvaluationError: an image cannot be scored, with its name and why, such as depth that is
-            relative; or there is none.
+        EvaluationError: no image could be scored, with the name of the first and why; or there
+            is none.
+        ConfigError: nothing can be scored with these settings, such as depth that is relative.
     """
     if protocol is not None:
         config = replaced(config, SETTINGS)
         thinning = protocol.thinning if thinning is None else thinning
-    images = []
+    if not 0.0 < held_out_share <= 0.5:
+        raise ConfigError(f'The share that is held out must be in (0, 0.5], got {held_out_share}.')
+    lost: list[LostImage] = []
     with one_per_camera(dataset, config) as pipelines:
-        for index in range(len(dataset)):
-            sample = dataset.sample(index)
+
+        def score(sample: Sample) -> ImageResult:
             pipeline = pipelines[sample.camera_name]
-            with blame_sample(dataset, sample):
-                sample = seen_by_method(sample, seed, thinning, protocol)
-                images.append(_score(pipeline, sample, held_out_share, seed, protocol))
-            if progress is not None:
-                progress(index + 1, len(dataset))
-    scores = mean_scores([image.scores for image in images])
-    method = next(iter(pipelines.values())).method
-    ms = _median_ms(images)
-    return Evaluation(method.name, method.needs_lidar, scores, ms, tuple(images))
+            sample = seen_by_method(sample, seed, thinning, protocol)
+            return _score(pipeline, sample, held_out_share, seed, protocol)
+
+        images = tuple(each(dataset, score, lost, progress))
+        method = next(iter(pipelines.values())).method
+    if not images:
+        raise EvaluationError(
+            nothing_done(dataset, lost) if lost else f'{dataset.name} has no images to score.'
+        )
+    return Evaluation(method.name, method.needs_lidar, images, tuple(lost))
 
 
 def seen_by_method(
@@ -160,9 +190,9 @@ def _score(
     pipeline: FusionPipeline, sample: Sample, share: float, seed: int, protocol: Protocol | None
 ) -> ImageResult:
     if sample.depth_gt_m is None and protocol is not None:
-        raise EvaluationError('there is no ground truth, without which no benchmark judges.')
-    if sample.depth_gt_m is None and not 0.0 < share <= 0.5:
-        raise EvaluationError(f'without ground truth held out must be in (0, 0.5], got {share}.')
+        raise EvaluationError('There is no ground truth, without which no benchmark judges.')
+    if sample.truth_lost:
+        raise EvaluationError(f'The ground truth cannot be read: {sample.truth_lost}')
     pipeline.prepare(sample.frame)
     watch = StageTimer()
     view = pipeline.observe(sample.frame, watch)
@@ -171,13 +201,13 @@ def _score(
     else:
         kind = HELD_OUT_LIDAR
         if not view.sparse_m.any():
-            raise EvaluationError('there is neither ground truth nor LiDAR to judge by.')
+            raise EvaluationError('There is neither ground truth nor LiDAR to judge by.')
         seen_m, truth_m = hold_out(view.sparse_m, share, image_seed(sample, seed))
         view = replace(view, sparse_m=seen_m)
     result = pipeline.complete(view)
     estimate = result.estimate
     if not result.is_metric:
-        raise EvaluationError(
+        raise ConfigError(
             f'{result.method} gives {estimate.kind.value}, whose scale and shift are unknown: '
             'there are no metres to score. Take weights that give metres (`depth_ros models '
             'list`).'

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from depth_ros.errors import EvaluationError
-from depth_ros.evaluation.metrics import Scores
+from depth_ros.evaluation.evaluate import Evaluation
 from depth_ros.files import write_atomic
 
 
@@ -105,16 +105,51 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return '\n'.join(line.rstrip() for line in lines)
 
 
-def to_json(scores: Scores, method: str, images: int, ms: Mapping[str, float]) -> dict[str, Any]:
-    """The result of an evaluation as one flat object.
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table; labels, units and dashes as in `table`.
 
-    Args:
-        scores: means of per-image values.
-        method: name of the method.
-        images: number of images behind the means.
-        ms: median time per stage in milliseconds.
+    Raises:
+        EvaluationError: there are no rows.
     """
-    return {'method': method, 'images': images, **dataclasses.asdict(scores), 'ms': dict(ms)}
+    if not rows:
+        raise EvaluationError('A table needs at least one row.')
+    kinds = {key: _column(key) for key in rows[0]}
+    heads = [f'{c.label} [{c.unit.value}]' if c.unit.value else c.label for c in kinds.values()]
+    lines = [heads, ['---'] * len(heads)]
+    lines += [[_cell(row.get(key), kind) for key, kind in kinds.items()] for row in rows]
+    return '\n'.join(
+        f'| {" | ".join(cell.replace("|", "/") for cell in line)} |' for line in lines
+    )
+
+
+def to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation whose images one kind of truth judged, as one object.
+
+    Means, median times, and `per_image` a result for each image, lost ones with why.
+    """
+    scored = [
+        {
+            'image': image.name,
+            'camera': image.camera_name,
+            'judged by': image.truth,
+            **dataclasses.asdict(image.scores),
+            'ms': image.timings_ms,
+        }
+        for image in evaluation.images
+    ]
+    lost = [
+        {'image': image.name, 'camera': image.camera_name, 'skipped': image.reason}
+        for image in evaluation.lost
+    ]
+    return {
+        'method': evaluation.method,
+        'judged by': evaluation.truth,
+        'images': len(scored),
+        'skipped': len(lost),
+        **dataclasses.asdict(evaluation.scores),
+        'ms': evaluation.ms,
+        'per_image': scored + lost,
+    }
 
 
 def json_text(content: Any) -> str:

@@ -1,6 +1,9 @@
-"""Dense depth to an organised, coloured cloud with sigma."""
+"""Dense depth to an organised, coloured cloud with sigma, and the gate of both."""
 
 from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +14,28 @@ from depth_ros.geometry.camera import Intrinsics
 
 CLOUD_FIELDS = ('x', 'y', 'z', 'rgb', 'sigma')
 """Channels of a cloud array, all float32; `rgb` holds the bits 0x00RRGGBB, as PCL packs it."""
+
+
+class Gate(NamedTuple):
+    """How unsure depth may be that is still handed on.
+
+    Attributes:
+        max_relative_sigma: largest sigma as a share of depth; 0 = no limit.
+        max_sigma_m: largest sigma in metres; 0 = no limit.
+    """
+
+    max_relative_sigma: float = 0.0
+    max_sigma_m: float = 0.0
+
+    def passes(self, depth_m: Any, sigma_m: Any) -> Any:
+        """Where depth passes: a mask like `depth_m`, of arrays and of torch tensors alike.
+
+        What is too far (+Inf) passes whatever its sigma is; NaN does not.
+        """
+        sure = sigma_m <= (self.max_sigma_m or math.inf)
+        if self.max_relative_sigma:
+            sure &= sigma_m <= self.max_relative_sigma * depth_m
+        return sure | (depth_m == math.inf)
 
 
 def cloud_shape(intrinsics: Intrinsics, stride: int = 1) -> tuple[int, int, int]:
@@ -32,8 +57,12 @@ def fill_cloud(
     image: UInt8,
     intrinsics: Intrinsics,
     stride: int = 1,
+    gate: Gate = Gate(),  # noqa: B008 (it is immutable)
 ) -> None:
-    """Write the cloud of a depth map in place; NaN and infinite depth gives NaN points.
+    """Write the cloud of a depth map in place.
+
+    Where depth is NaN or infinite, or does not pass the gate, x, y, z and sigma are NaN; the
+    colour is there all the same.
 
     Args:
         cloud: (h, w, 5) C-contiguous float32 of `cloud_shape`, in the order of `CLOUD_FIELDS`;
@@ -43,18 +72,19 @@ def fill_cloud(
         image: (H, W, 3) uint8 RGB.
         intrinsics: the pinhole camera of all three.
         stride: every n-th row and column is taken.
+        gate: of depth; by default all of it passes.
 
     Raises:
         GeometryError: `cloud` has another shape.
     """
     check_cloud(cloud, intrinsics, stride)
-    z = depth_m[::stride, ::stride]
-    z = np.where(z < np.inf, z, np.float32(np.nan))
+    z, sigma = depth_m[::stride, ::stride], sigma_m[::stride, ::stride]
+    there = np.isfinite(z) & gate.passes(z, sigma)
+    z, sigma = (np.where(there, values, np.float32(np.nan)) for values in (z, sigma))
     u = np.arange(0, intrinsics.width, stride, dtype=np.float32)
     v = np.arange(0, intrinsics.height, stride, dtype=np.float32)
     x = z * ((u - np.float32(intrinsics.cx)) / np.float32(intrinsics.fx))
     y = z * ((v - np.float32(intrinsics.cy)) / np.float32(intrinsics.fy))[:, None]
-    sigma = np.ascontiguousarray(sigma_m[::stride, ::stride])
     cv2.merge((x, y, z, packed_rgb(image[::stride, ::stride]), sigma), cloud)
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from depth_ros.errors import MissingDependencyError
 from depth_ros.frame import DepthKind, Float32, Float64
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.geometry.cloud import check_cloud
+from depth_ros.geometry.cloud import Gate, check_cloud
 from depth_ros.geometry.projection import (
     NEAR_PLANE_M,
     occlusion_width_px,
@@ -178,6 +178,7 @@ def fill_cloud(
     image: Tensor,
     intrinsics: Intrinsics,
     stride: int = 1,
+    gate: Gate = Gate(),  # noqa: B008 (it is immutable)
 ) -> None:
     """Unproject on the device, and download into `cloud`, memory of the host; see `cloud`.
 
@@ -193,13 +194,14 @@ def fill_cloud(
         # By a tensor: on a GPU, torch would multiply by the inverse of a number.
         return (pixel - centre) / torch.full_like(pixel, focal)
 
-    z = depth_m[::stride, ::stride]
-    z = z.masked_fill(z == math.inf, math.nan)
+    z, sigma = depth_m[::stride, ::stride], sigma_m[::stride, ::stride]
+    gone = ~(z.isfinite() & gate.passes(z, sigma))
+    z, sigma = (values.masked_fill(gone, math.nan) for values in (z, sigma))
     x = z * rays(intrinsics.width, intrinsics.cx, intrinsics.fx)
     y = z * rays(intrinsics.height, intrinsics.cy, intrinsics.fy)[:, None]
     red, green, blue = image[::stride, ::stride].int().unbind(2)
     rgb = (red << 16 | green << 8 | blue).view(torch.float32)
-    points = torch.stack((x, y, z, rgb, sigma_m[::stride, ::stride]), dim=2)
+    points = torch.stack((x, y, z, rgb, sigma), dim=2)
     torch.from_numpy(cloud).copy_(points)
 
 

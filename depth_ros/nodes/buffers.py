@@ -15,8 +15,9 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from depth_ros.errors import NodeError
-from depth_ros.frame import Float32
+from depth_ros.frame import Float32, UInt8
 from depth_ros.geometry.cloud import CLOUD_FIELDS, cloud_shape
+from depth_ros.pipeline.config import OutputConfig, PointsConfig
 from depth_ros.pipeline.result import FusionResult
 
 _PIXELS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
@@ -58,6 +59,10 @@ class ImageBuffer:
         view = self.view(*depth_m.shape)
         view[...] = depth_to_mm(depth_m) if view.dtype == np.uint16 else depth_m
 
+    def fill_rgb(self, image: UInt8) -> None:
+        """Write an (H, W, 3) image; the encoding must be `rgb8`."""
+        self.view(*image.shape[:2])[...] = image
+
     def _allocate(self, height: int, width: int) -> npt.NDArray[np.generic]:
         dtype, channels = _PIXELS[self.msg.encoding]
         shape = (height, width, *channels)
@@ -96,10 +101,16 @@ class CloudBuffer:
             self._view = self._allocate(height, width)
         return self._view
 
-    def fill(self, result: FusionResult, stride: int = 1) -> None:
-        """Write the cloud of a result: the buffer's fields must be `CLOUD_FIELDS`."""
-        height, width, _ = cloud_shape(result.view.intrinsics, stride)
-        result.fill_cloud(self.view(height, width), stride)
+    def fill(
+        self,
+        result: FusionResult,
+        config: OutputConfig | None = None,
+        gated: bool = PointsConfig.gated,
+    ) -> None:
+        """Write the cloud of a result, see there; the fields must be `CLOUD_FIELDS`."""
+        config = config or OutputConfig()
+        height, width, _ = cloud_shape(result.view.intrinsics, config.cloud_stride)
+        result.fill_cloud(self.view(height, width), config, gated)
 
     def _allocate(self, height: int, width: int) -> Float32:
         self.msg.height, self.msg.width = height, width

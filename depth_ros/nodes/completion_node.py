@@ -34,7 +34,7 @@ class CompletionNode(DepthNode):
             raise ConfigError('mono.output must be metric: what is relative has monocular_node.')
         super()._acquire()
         self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
-        self._intake = FrameIntake(self._extrinsic)
+        self._intake = FrameIntake(self.get_logger().warning, self._extrinsic)
 
     def _release(self) -> None:
         self._extrinsic.close()

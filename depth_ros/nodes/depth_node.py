@@ -79,7 +79,7 @@ class DepthNode(ManagedNode):
         self._pipeline = FusionPipeline(self._config, has_lidar=self.HAS_LIDAR)
         self._upgrade = Upgrade(self._pipeline)
         warm_up(self._pipeline.method)
-        self._intake = FrameIntake()
+        self._intake = FrameIntake(self.get_logger().warning)
 
     def _release(self) -> None:
         """Give back what `_acquire` took."""
@@ -232,7 +232,7 @@ class DepthNode(ManagedNode):
             self._upgrade.failed(error)
             raise
         completed_ns = time.monotonic_ns()
-        self._outputs.publish(result, received.msg.header, config.output)
+        self._outputs.publish(result, received.msg.header, config)
         times = FrameTimes(received.at_ns, started_ns, converted_ns, completed_ns)
         self._monitor.published(frame, result, times)
 

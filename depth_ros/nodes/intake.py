@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,9 @@ from depth_ros.nodes.convert import (
 from depth_ros.nodes.transforms import ExtrinsicSource
 from depth_ros.pipeline.sync import Pair
 
+MAX_SAID = 50
+"""Sentences about odd messages before the rest is kept back: some carry numbers that change."""
+
 
 class Received(NamedTuple):
     """An image message, when it came (monotonic), and the CameraInfo in force then."""
@@ -38,10 +41,15 @@ class FrameIntake:
     """Turns messages into frames; remembers the camera as long as its CameraInfo stays.
 
     Args:
+        say: is told, once each, what is wrong with messages that are read nevertheless.
         extrinsic: where T_camera_lidar comes from; None without LiDAR.
     """
 
-    def __init__(self, extrinsic: ExtrinsicSource | None = None) -> None:
+    def __init__(
+        self, say: Callable[[str], object], extrinsic: ExtrinsicSource | None = None
+    ) -> None:
+        self._say = say
+        self._said: set[str] = set()
         self._extrinsic = extrinsic
         self._camera: tuple[object, Camera] | None = None
 
@@ -69,6 +77,11 @@ class FrameIntake:
         except (FrameError, GeometryError) as error:
             raise NodeError(str(error), 'bad_image') from error
 
+    def _say_once(self, sentence: str) -> None:
+        if sentence not in self._said and len(self._said) < MAX_SAID:
+            self._said.add(sentence)
+            self._say(sentence)
+
     def _lidar(
         self, image_msg: Any, stamp_ns: int, sweeps: Sequence[tuple[int, PointCloud2]]
     ) -> dict[str, Any]:
@@ -76,7 +89,9 @@ class FrameIntake:
         clouds = [cloud for _, cloud in sweeps]
         T_camera_lidars = [self._lookup(image_msg, cloud, stamp_ns) for cloud in clouds]
         return {
-            'points': _gather([cloud_to_points(cloud) for cloud in clouds], T_camera_lidars),
+            'points': _gather(
+                [cloud_to_points(cloud, self._say_once) for cloud in clouds], T_camera_lidars
+            ),
             'T_camera_lidar': T_camera_lidars[0],
             'lidar_stamp_ns': sweeps[0][0],
         }

@@ -15,6 +15,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from depth_ros.nodes.dds import use_shared_memory_profile
 
 OUTPUTS = (
+    'image_rect',
     'depth/image_rect',
     'depth/image_dense',
     'depth/uncertainty',

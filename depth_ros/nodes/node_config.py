@@ -14,6 +14,7 @@ MONOCULAR_SETTINGS = (
     'mono.',
     'engine.',
     'output.',
+    'points.',
     'sync.camera_timeout_s',
 )
 """How the names of the settings begin that matter without LiDAR."""
@@ -64,7 +65,8 @@ class NodeConfig:
     )
     depth_encoding: str = option(
         '32FC1',
-        'Encoding of depth images: metres as float, NaN = unknown; or millimetres, 0 = unknown.',
+        'Encoding of depth, never of sigma: metres as float, NaN = unknown; or millimetres, 0 = '
+        'unknown.',
         choices=('32FC1', '16UC1'),
     )
     autostart: bool = option(True, 'Configure and activate at the start.')

@@ -13,7 +13,7 @@ from depth_ros.errors import NodeError
 from depth_ros.frame import DepthKind, Float32
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_intrinsics
 from depth_ros.nodes.qos import keep_last
-from depth_ros.pipeline.config import OutputConfig
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig
 from depth_ros.pipeline.result import FusionResult
 
 Values = Callable[[FusionResult, OutputConfig], Float32]
@@ -30,13 +30,21 @@ IMAGES: Mapping[DepthKind, Mapping[str, Values]] = {
 }
 """What is published of an estimate that means this, by topic. No topic has two meanings."""
 
+IN_METRES = ('depth/image_rect', 'depth/image_dense')
+"""The images that `depth_encoding` is about."""
+
 
 class DepthPublishers:
     """Publishers of images, their camera info and, of metres, a cloud; and what they refill.
 
+    `image_rect` is the rectified colour image that depth was made of, so it has the pixels of
+    the depth and the same `depth/camera_info`. A node whose own input is that topic has it
+    already, and would answer itself: then it is not published.
+
     Args:
         node: lifecycle node that owns the publishers; they are silent until it is active.
-        depth_encoding: of metres, `32FC1`, or `16UC1` for millimetres; what has no unit is 32FC1.
+        depth_encoding: of depth in metres, `32FC1`, or `16UC1` for millimetres. What has no unit
+            is 32FC1, and so is sigma: as millimetres, unknown would be 0, which reads as certain.
         kind: what the numbers of all estimates mean; one of `IMAGES`.
     """
 
@@ -45,11 +53,17 @@ class DepthPublishers:
     ) -> None:
         self._node, self._kind = node, kind
         is_metric = kind is DepthKind.METRIC
-        encoding = depth_encoding if is_metric else '32FC1'
         self._images = {
-            self._create(Image, topic): (values, ImageBuffer(encoding))
+            self._create(Image, topic): (
+                values,
+                ImageBuffer(depth_encoding if topic in IN_METRES else '32FC1'),
+            )
             for topic, values in IMAGES[kind].items()
         }
+        self._color_buffer = ImageBuffer('rgb8')
+        self._color = None
+        if node.resolve_topic_name('image_rect') != node.resolve_topic_name('image'):
+            self._color = self._create(Image, 'image_rect')
         self._cloud = self._create(PointCloud2, 'depth/points') if is_metric else None
         self._cloud_buffer = CloudBuffer()
         self._info = self._create(CameraInfo, 'depth/camera_info')
@@ -60,7 +74,7 @@ class DepthPublishers:
         """Whether anybody listens to any output."""
         return any(output.get_subscription_count() for output in self._all())
 
-    def publish(self, result: FusionResult, header: Header, config: OutputConfig) -> None:
+    def publish(self, result: FusionResult, header: Header, config: PipelineConfig) -> None:
         """Publish a result under the header of its image, unchanged.
 
         Raises:
@@ -79,11 +93,15 @@ class DepthPublishers:
         self._info.publish(self._info_message)
         for publisher, (values, buffer) in self._images.items():
             if publisher.get_subscription_count():
-                buffer.fill_depth(values(result, config))
+                buffer.fill_depth(values(result, config.output))
                 buffer.msg.header = header
                 publisher.publish(buffer.msg)
+        if self._color is not None and self._color.get_subscription_count():
+            self._color_buffer.fill_rgb(result.view.image)
+            self._color_buffer.msg.header = header
+            self._color.publish(self._color_buffer.msg)
         if self._cloud is not None and self._cloud.get_subscription_count():
-            self._cloud_buffer.fill(result, config.cloud_stride)
+            self._cloud_buffer.fill(result, config.output, config.points.gated)
             self._cloud_buffer.msg.header = header
             self._cloud.publish(self._cloud_buffer.msg)
 
@@ -97,4 +115,4 @@ class DepthPublishers:
 
     def _all(self) -> list[Any]:
         """Every publisher."""
-        return [*self._images, self._info, *filter(None, [self._cloud])]
+        return [*self._images, self._info, *filter(None, [self._cloud, self._color])]

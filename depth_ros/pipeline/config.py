@@ -231,6 +231,17 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
+class PointsConfig:
+    """What of the depth goes into the cloud."""
+
+    gated: bool = option(
+        True,
+        'Leave out of the cloud what the limits of sigma leave out of depth/image_rect; false = '
+        'a point for all depth there is.',
+    )
+
+
+@dataclass(frozen=True)
 class PipelineConfig:
     """Everything `FusionPipeline` can be told."""
 
@@ -247,6 +258,7 @@ class PipelineConfig:
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    points: PointsConfig = field(default_factory=PointsConfig)
 
     def __post_init__(self) -> None:
         validate(self)

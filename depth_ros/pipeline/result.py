@@ -9,9 +9,9 @@ import numpy as np
 
 from depth_ros.errors import PipelineError
 from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32
-from depth_ros.geometry.cloud import fill_cloud
+from depth_ros.geometry.cloud import Gate, cloud_shape, fill_cloud
 from depth_ros.pipeline.calibration import LiveAccuracy
-from depth_ros.pipeline.config import OutputConfig
+from depth_ros.pipeline.config import OutputConfig, PointsConfig
 from depth_ros.pipeline.stages import OnDevice
 
 
@@ -65,24 +65,44 @@ class FusionResult:
         """
         self._refuse_relative()
         depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
-        limit = np.float32(config.max_relative_sigma or np.inf) * depth_m
-        if config.max_sigma_m:
-            limit = np.minimum(limit, np.float32(config.max_sigma_m))
-        return np.where((sigma_m <= limit) | (depth_m == np.inf), depth_m, np.float32(np.nan))
+        return np.where(_gate(config).passes(depth_m, sigma_m), depth_m, np.float32(np.nan))
 
-    def fill_cloud(self, cloud: Float32, stride: int = 1) -> None:
-        """Write the cloud into `cloud`, of `geometry.cloud.cloud_shape`, from where it is.
+    def fill_cloud(
+        self, cloud: Float32, config: OutputConfig | None = None, gated: bool = PointsConfig.gated
+    ) -> None:
+        """Write the cloud into `cloud`, of `cloud_shape`, from where the estimate is.
+
+        Args:
+            cloud: memory to fill.
+            config: stride and gate; None = the defaults.
+            gated: whether only what `gated_depth_m` keeps is in the cloud.
 
         Raises:
             PipelineError: the estimate is not in metres.
         """
         self._refuse_relative()
+        config = config or OutputConfig()
+        stride, gate = config.cloud_stride, _gate(config) if gated else Gate()
         if self.on_device is not None:
-            self.on_device.fill_cloud(cloud, stride)
+            self.on_device.fill_cloud(cloud, stride, gate)
             return
         depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
-        fill_cloud(cloud, depth_m, sigma_m, self.view.image, self.view.intrinsics, stride)
+        fill_cloud(cloud, depth_m, sigma_m, self.view.image, self.view.intrinsics, stride, gate)
+
+    def cloud(self, config: OutputConfig, gated: bool = PointsConfig.gated) -> Float32:
+        """The cloud, (h, w, 5) float32 in the order of `CLOUD_FIELDS`; see `fill_cloud`.
+
+        Raises:
+            PipelineError: the estimate is not in metres.
+        """
+        cloud = np.empty(cloud_shape(self.view.intrinsics, config.cloud_stride), np.float32)
+        self.fill_cloud(cloud, config, gated)
+        return cloud
 
     def _refuse_relative(self) -> None:
         if not self.is_metric:
             raise PipelineError(f'{self.estimate.kind.value} of {self.method} is not in metres.')
+
+
+def _gate(config: OutputConfig) -> Gate:
+    return Gate(config.max_relative_sigma, config.max_sigma_m)

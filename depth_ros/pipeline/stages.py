@@ -20,6 +20,7 @@ import numpy.typing as npt
 from depth_ros.frame import Bool, CameraView, DepthEstimate, Float32, Float64, UInt8
 from depth_ros.geometry import device as twins
 from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.cloud import Gate
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
 from depth_ros.geometry.projection import (
     project_lidar,
@@ -41,11 +42,11 @@ class OnDevice(NamedTuple):
     view: DeviceView
     estimate: DeviceEstimate
 
-    def fill_cloud(self, cloud: Float32, stride: int = 1) -> None:
-        """Write the cloud into memory of the host."""
+    def fill_cloud(self, cloud: Float32, stride: int, gate: Gate) -> None:
+        """Write the cloud of what passes the gate into memory of the host."""
         image, intrinsics = self.view.image, self.view.intrinsics
         depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
-        twins.fill_cloud(cloud, depth_m, sigma_m, image, intrinsics, stride)
+        twins.fill_cloud(cloud, depth_m, sigma_m, image, intrinsics, stride, gate)
 
 
 @dataclass(frozen=True)

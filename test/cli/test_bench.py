@@ -67,6 +67,7 @@ def test_a_process_of_its_own_gives_its_reason(
     args = argparse.Namespace(
         model=tiny_weights, size=(63, 96), precision='fp32', family='bpnet', threads=1, runs=4
     )
+    args.seconds, args.provider = 10.0, 'cpu'
     assert bench._measured_apart(args, 'torch') == []
     assert capfd.readouterr().err.startswith('torch: depth_ros bench: Height and width of bpnet')
 

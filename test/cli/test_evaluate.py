@@ -11,9 +11,9 @@ from depth_ros.cli.main import main
 from depth_ros.frame import DepthKind
 
 KEYS = (
-    'method images rmse_mm mae_mm irmse_1_km imae_1_km rel sq_rel_m rmse_log silog log10 delta1 '
-    'delta2 delta3 boundary_f1 coverage_1sigma coverage_2sigma ause nll density rmse_filled_mm '
-    'mae_filled_mm ms'
+    'method images skipped per_image rmse_mm mae_mm irmse_1_km imae_1_km rel sq_rel_m rmse_log '
+    'silog log10 delta1 delta2 delta3 boundary_f1 coverage_1sigma coverage_2sigma ause nll '
+    'density rmse_filled_mm mae_filled_mm ms'
 )
 
 
@@ -21,7 +21,7 @@ def test_json_has_the_agreed_keys_and_the_right_values(wall: Path, tmp_path: Pat
     file = tmp_path / 'scores' / 'guided.json'
     assert main(['eval', str(wall), '--method', 'guided', '--json', str(file)]) == 0
     scores = json.loads(file.read_text())
-    assert set(scores) == set(KEYS.split())
+    assert set(scores) == {*KEYS.split(), 'judged by'}
     assert (scores['method'], scores['images'], scores['density']) == ('guided', 3, 1.0)
     assert scores['rmse_mm'] == scores['rmse_filled_mm'] < 10.0  # the wall is 6 m away
     assert scores['mae_mm'] <= scores['rmse_mm']

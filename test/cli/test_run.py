@@ -179,12 +179,12 @@ def test_interrupt_keeps_what_was_written(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    completed = run._completed
-
     def interrupted(*arguments):
-        yield next(completed(*arguments))
-        raise KeyboardInterrupt
+        if arguments[-1].name == 'front_1':
+            raise KeyboardInterrupt
+        return completed(*arguments)
 
+    completed = run._completed
     monkeypatch.setattr(run, '_completed', interrupted)
     assert main(['run', str(wall), '-o', str(tmp_path / 'o'), '--format', 'npz']) == 130
     assert sorted(path.name for path in (tmp_path / 'o').iterdir()) == [

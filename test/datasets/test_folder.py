@@ -233,14 +233,17 @@ WRONG_AT_LOADING = [
     (change('frames', 0, 'lidar', to='gone.bin'), r'gone\.bin: no such cloud file'),
     (change('frames', 0, 'images', 'left', to='gone.png'), r'gone\.png: no such image'),
     (change('frames', 0, 'images', 'left', to='a.bin'), r'a\.bin: not an image'),
-    (change('frames', 0, 'depth_gt', 'left', to='right.png'), r'right\.png: depth must be one ch'),
     (change('lidar', 'fields', to=['x', 'y', 'z', 'w', 'v']), '24 bytes are no whole number'),
     (change('lidar', 'fields', to=['x', 'y', 'r']), 'wanted single columns x, y, z'),
+]
+WRONG_TRUTH = [
+    (change('frames', 0, 'depth_gt', 'left', to='right.png'), 'right.png: depth must be one ch'),
+    (change('frames', 0, 'depth_gt', 'left', to='gone.png'), 'gone.png: no such image'),
     (
         change(
             'depth_camera', to={'width': 4, 'height': 2, 'K': K, 'T_cam_depth': np.eye(4).tolist()}
         ),
-        r'gt\.png: depth is 8x4, its camera 4x2',
+        'gt.png: depth is 8x4, its camera 4x2',
     ),
 ]
 
@@ -251,6 +254,15 @@ def test_wrong_files_are_named_when_they_are_read(tmp_path, content, alter, mess
     dataset = open_folder(write_folder(tmp_path, content))
     with pytest.raises(DatasetError, match=message):
         dataset.sample(0)
+
+
+@pytest.mark.parametrize(('alter', 'message'), WRONG_TRUTH)
+def test_an_image_whose_truth_is_lost_says_so_and_is_there(tmp_path, content, alter, message):
+    alter(content)
+    sample = open_folder(write_folder(tmp_path, content)).sample(0)
+    assert message in sample.truth_lost
+    assert sample.depth_gt_m is None
+    assert sample.frame.image.shape == (4, 8, 3)
 
 
 def test_depth_of_another_size_than_its_image_is_refused(tmp_path, content):

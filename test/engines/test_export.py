@@ -202,15 +202,17 @@ def test_another_process_is_waited_for(tiny: NetworkRequest, cached: Exported) -
         elsewhere.rename(file)
     other.kill()  # the lock of a dead process is free
     other.communicate()
-    waiting.join(30)
+    waiting.join(60)
     assert got == [cached]
     assert cached.onnx.stat().st_mtime_ns == written
 
 
 def test_lock_is_free_afterwards(tmp_path: Path) -> None:
-    for _ in range(2):
-        with locked(tmp_path / 'new' / 'a.lock'):
-            pass
+    lock = tmp_path / 'new' / 'a.lock'
+    with locked(lock), pytest.raises(EngineError, match='has held'), locked(lock, timeout_s=0.0):
+        pass
+    with locked(lock, timeout_s=0.0):
+        pass
 
 
 def test_large_networks_are_refused(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depth_ros.datasets.base import Sample
-from depth_ros.errors import EvaluationError
+from depth_ros.errors import ConfigError, EvaluationError, SampleError
 from depth_ros.evaluation.evaluate import (
     GROUND_TRUTH,
     HELD_OUT_LIDAR,
@@ -78,7 +78,7 @@ def test_without_truth_held_out_returns_judge():
     assert evaluation.truth == HELD_OUT_LIDAR
     assert evaluation.scores.mae_mm == pytest.approx(0, abs=5)
     assert evaluation.scores.density == 1.0
-    with pytest.raises(EvaluationError, match='left_0'):
+    with pytest.raises(ConfigError, match=r'must be in \(0, 0.5\], got 0.0'):
         evaluate(Walls(depth_gt_m=None), GUIDED, held_out_share=0.0)
 
 
@@ -98,7 +98,7 @@ def test_a_method_never_sees_the_returns_that_judge_it(monkeypatch, truth, share
     assert np.mean(seen) / returns == pytest.approx(share_seen, abs=0.06)
 
 
-def test_a_dataset_with_truth_for_some_is_judged_by_both():
+def test_two_kinds_of_truth_are_never_averaged_into_one_number():
     class Mixed(Walls):
         def sample(self, index):
             sample = super().sample(index)
@@ -108,6 +108,39 @@ def test_a_dataset_with_truth_for_some_is_judged_by_both():
     assert evaluation.truth == f'{GROUND_TRUTH} and {HELD_OUT_LIDAR}'
     kinds = [(image.camera_name, image.truth) for image in evaluation.images]
     assert kinds == [('left', HELD_OUT_LIDAR), ('right', GROUND_TRUTH)] * 2
+    with pytest.raises(EvaluationError, match='depth_gt and held-out LiDAR have no common mean'):
+        evaluation.scores  # noqa: B018
+    by_truth, by_returns = evaluation.by_truth()
+    assert (by_truth.truth, len(by_truth.images)) == (GROUND_TRUTH, 2)
+    assert by_truth.scores.mae_mm == pytest.approx(500, abs=1)
+    assert by_returns.truth == HELD_OUT_LIDAR
+    assert by_returns.scores.mae_mm == pytest.approx(0, abs=5)
+
+
+def test_lost_images_are_named_and_the_others_scored():
+    class Torn(Walls):
+        def sample(self, index):
+            sample = super().sample(index)
+            if index == 1:
+                raise SampleError('sweep.bin: no such cloud file.', sample.name, 'right')
+            if index == 2:
+                return replace(sample, frame=blind(sample))
+            return replace(sample, truth_lost='truth.png: no such image.' * (index == 3))
+
+    told = []
+    evaluation = evaluate(Torn(), GUIDED, progress=lambda done, of: told.append((done, of)))
+    assert [image.name for image in evaluation.images] == ['left_0', 'left_2', 'right_2']
+    assert evaluation.scores.mae_mm == pytest.approx(500, abs=1)
+    assert [(image.name, image.camera_name) for image in evaluation.lost] == [
+        ('right_0', 'right'),
+        ('left_1', 'left'),
+        ('right_1', 'right'),
+    ]
+    reasons = [image.reason for image in evaluation.lost]
+    assert reasons[0] == 'sweep.bin: no such cloud file.'
+    assert 'neither LiDAR points nor sparse depth' in reasons[1]
+    assert reasons[2] == 'The ground truth cannot be read: truth.png: no such image.'
+    assert told[-1] == (6, 6)
 
 
 def test_a_camera_learns_sigma_from_its_own_images_only():
@@ -182,7 +215,7 @@ def test_each_method_is_ready_before_its_first_image_and_closed_after_the_last(
     assert [method.life for method in made] == 2 * [['ready', 'image', 'image', 'closed']]
     assert max(sum(image.timings_ms.values()) for image in evaluation.images) < 250
     with pytest.raises(EvaluationError):
-        evaluate(Walls(depth_gt_m=None), replaced(GUIDED, settings), held_out_share=0.9)
+        evaluate(Walls(frame=blind(Walls().sample(0))), replaced(GUIDED, settings))
     assert [method.life[-1] for method in made[2:]] == 2 * ['closed']
 
 
@@ -231,7 +264,7 @@ def test_without_lidar_truth_judges_a_method_that_needs_none(mono):
     assert evaluation.scores.rel == pytest.approx(0.0)
     assert evaluation.scores.density == 0.5  # what is too far is no depth
     assert evaluation.scores.mae_filled_mm == pytest.approx(0.0)
-    with pytest.raises(EvaluationError, match='walls, left_0: there is neither ground truth nor'):
+    with pytest.raises(EvaluationError, match='walls, left_0: There is neither ground truth nor'):
         evaluate(Walls(frame=blind(Walls().sample(0)), depth_gt_m=None), mono)
     with pytest.raises(EvaluationError, match='neither LiDAR points nor sparse depth'):
         evaluate(Walls(frame=blind(Walls().sample(0))), PipelineConfig(method='guided'))
@@ -247,12 +280,12 @@ def test_held_out_returns_judge_a_method_that_needs_no_lidar(mono):
 
 def test_relative_depth_is_not_scored(mono, monkeypatch):
     monkeypatch.setattr(Sees, 'kind', DepthKind.DISPARITY_AFFINE)
-    with pytest.raises(EvaluationError, match='walls, left_0: mono gives disparity_affine'):
+    with pytest.raises(ConfigError, match='mono gives disparity_affine'):
         evaluate(Walls(), mono)
 
 
 def test_a_dataset_without_images_is_refused():
-    with pytest.raises(EvaluationError, match='no scored images'):
+    with pytest.raises(EvaluationError, match='walls has no images to score'):
         evaluate(Walls(0), GUIDED)
 
 
@@ -289,7 +322,7 @@ def test_an_image_that_cannot_run_is_named():
     shape = (INTRINSICS.height, INTRINSICS.width)
     image = np.zeros((*shape, 3), np.uint8)
     empty = Frame(image, Camera(INTRINSICS), 0, sparse_m=np.zeros(shape, np.float32))
-    with pytest.raises(EvaluationError, match='walls, left_0: No LiDAR return'):
+    with pytest.raises(EvaluationError, match=r'walls, left_0: No LiDAR return.*None of the 6'):
         evaluate(Walls(frame=empty), GUIDED)
 
 

@@ -140,7 +140,7 @@ def test_under_a_protocol_a_method_sees_every_return_and_sigma_is_raw(monkeypatc
 
 
 def test_a_benchmark_does_not_judge_without_truth():
-    with pytest.raises(EvaluationError, match='scene, cam_0: there is no ground truth'):
+    with pytest.raises(EvaluationError, match='scene, cam_0: There is no ground truth'):
         evaluate(Scene(truth=False), GUIDED, protocol=PROTOCOLS['kitti-dc'])
 
 

@@ -7,13 +7,18 @@ import json
 import numpy as np
 import pytest
 
+from depth_ros.datasets.lost import LostImage
 from depth_ros.errors import EvaluationError
+from depth_ros.evaluation.evaluate import Evaluation, ImageResult
 from depth_ros.evaluation.metrics import Scores
 from depth_ros.evaluation.report import table, to_json, write_json
 
 KEYS = [
     'method',
+    'judged by',
     'images',
+    'skipped',
+    'per_image',
     'rmse_mm',
     'mae_mm',
     'irmse_1_km',
@@ -62,12 +67,19 @@ SCORES = Scores(
 
 def test_json_has_exactly_the_keys_that_are_promised(tmp_path):
     path = tmp_path / 'deep' / 'guided.json'
-    write_json(path, to_json(SCORES, 'guided', 24, {'project': 4.2, 'complete': np.float64(10)}))
+    timings_ms = {'project': 4.2, 'complete': np.float64(10)}
+    image = ImageResult('left_0', 'left', 'depth_gt', SCORES, timings_ms)
+    lost = LostImage('left_1', 'left', 'b.png: no such image.')
+    write_json(path, to_json(Evaluation('guided', True, (image,), (lost,))))
     read = json.loads(path.read_text())
     assert sorted(read) == sorted(KEYS)
     assert read['coverage_2sigma'] is None  # NaN is no JSON
-    assert read['ms'] == {'project': 4.2, 'complete': 10.0}
-    assert (read['method'], read['images'], read['rmse_mm']) == ('guided', 24, 1000.0)
+    assert read['ms'] == {'project': 4.2, 'complete': 10.0, 'total': 14.2}
+    assert (read['method'], read['images'], read['rmse_mm']) == ('guided', 1, 1000.0)
+    first, second = read['per_image']
+    assert (first['image'], first['camera'], first['judged by']) == ('left_0', 'left', 'depth_gt')
+    assert (first['rmse_mm'], first['ms']) == (1000.0, {'project': 4.2, 'complete': 10.0})
+    assert second == {'image': 'left_1', 'camera': 'left', 'skipped': 'b.png: no such image.'}
     assert [p.name for p in path.parent.iterdir()] == ['guided.json']
 
 

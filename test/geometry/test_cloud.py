@@ -9,7 +9,7 @@ import pytest
 
 from depth_ros.errors import GeometryError
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.geometry.cloud import CLOUD_FIELDS, cloud_shape, fill_cloud, packed_rgb
+from depth_ros.geometry.cloud import CLOUD_FIELDS, Gate, cloud_shape, fill_cloud, packed_rgb
 from depth_ros.geometry.projection import project_lidar
 
 PINHOLE = Intrinsics(7, 5, fx=4.0, fy=5.0, cx=2.5, cy=1.5)
@@ -48,6 +48,33 @@ def test_unknown_depth_is_a_nan_point_with_its_colour():
     assert np.isnan(cloud[2, 3, [0, 1, 2, 4]]).all()
     assert np.isfinite(cloud[2, 3, 3])
     assert np.isfinite(np.delete(cloud.reshape(-1, 5), 2 * 7 + 3, axis=0)).all()
+
+
+def test_what_does_not_pass_the_gate_is_a_nan_point():
+    sigma_m = SIGMA_M.copy()  # an eighth of depth
+    sigma_m[1, 2:4] = DEPTH_M[1, 2:4] * (0.19, 0.21)
+    sigma_m[4, 6] = 3.5  # 18 m
+    cloud = np.full(cloud_shape(PINHOLE), -1, np.float32)
+    fill_cloud(cloud, DEPTH_M, sigma_m, IMAGE, PINHOLE, gate=Gate(0.2, 3.0))
+    gone = np.isnan(cloud[..., [0, 1, 2, 4]])
+    assert np.array_equal(np.argwhere(gone.all(-1)), [(1, 3), (4, 6)])
+    assert gone.sum() == 8
+    assert np.isfinite(cloud[..., 3]).all()
+
+
+@pytest.mark.parametrize(
+    ('gate', 'passes'),
+    [
+        (Gate(), [True, True, False, True]),
+        (Gate(max_relative_sigma=0.1), [True, False, False, True]),
+        (Gate(max_sigma_m=0.5), [True, False, False, True]),
+        (Gate(max_sigma_m=0.1), [False, False, False, True]),
+    ],
+)
+def test_gate(gate, passes):
+    depth_m = np.array([3.0, 5.0, np.nan, np.inf], np.float32)
+    sigma_m = np.array([0.2, 0.6, np.nan, np.nan], np.float32)
+    assert gate.passes(depth_m, sigma_m).tolist() == passes
 
 
 def test_cloud_projects_back_to_its_depth():

@@ -148,6 +148,20 @@ def test_cloud(stride):
     assert bits[0][0, 0] == 0xFFFFFF
 
 
+def test_gated_cloud():
+    """Sigma lies within a few roundings of the limit, on both sides."""
+    depth_m = np.linspace(0.3, 90, 64 * 96, dtype=np.float32).reshape(64, 96)
+    steps = np.arange(depth_m.size).reshape(depth_m.shape) % 7 - 3
+    sigma_m = (depth_m * np.float32(0.1) * (1 + steps * np.float32(6e-8))).astype(np.float32)
+    image = np.zeros((64, 96, 3), np.uint8)
+    expected, found = np.full((2, *clouds.cloud_shape(WIDE, 1)), -1, np.float32)
+    gate = clouds.Gate(0.1, 8.5)
+    clouds.fill_cloud(expected, depth_m, sigma_m, image, WIDE, gate=gate)
+    device.fill_cloud(found, up(depth_m), up(sigma_m), up(image), WIDE, gate=gate)
+    assert np.array_equal(found, expected, equal_nan=True)
+    assert 0.2 < np.isnan(found[..., 2]).mean() < 0.8
+
+
 def test_cloud_of_another_shape_is_refused():
     depth_m, image = torch.ones(16, 32), torch.zeros(16, 32, 3, dtype=torch.uint8)
     with pytest.raises(GeometryError, match=r'cloud must have shape \(16, 32, 5\), got'):

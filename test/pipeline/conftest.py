@@ -46,7 +46,7 @@ class Fake:
         self.is_closed = False
         self.prepared.append((height, width, may_build))
         self.threads.append(threading.current_thread())
-        assert self.go.wait(10.0)
+        assert self.go.wait(60)
         if self.fault is not None:
             raise self.fault
         self.is_lesser = may_skip and self.has_lesser
@@ -104,7 +104,7 @@ class Driven(Upgrade):
         return self.wait_until(lambda: self.status.failure, 'a failure')
 
     @staticmethod
-    def wait_until(predicate, what, timeout_s=10.0):
+    def wait_until(predicate, what, timeout_s=60.0):
         deadline = time.monotonic() + timeout_s
         while not (result := predicate()):
             assert time.monotonic() < deadline, f'{what} not reached'

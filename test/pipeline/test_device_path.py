@@ -20,7 +20,7 @@ from depth_ros.geometry.projection import project_lidar
 from depth_ros.geometry.transforms import from_translation_quat
 from depth_ros.methods.guided import Guided
 from depth_ros.methods.ip_basic import IpBasic
-from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.config import OutputConfig, PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 from depth_ros.settings import replaced
 
@@ -110,9 +110,9 @@ def frame(index=0, camera=LENS, **changes):
     return Frame(**(values | changes))
 
 
-def cloud(result, stride=1):
+def cloud(result, stride=1, gated=True):
     memory = np.full(cloud_shape(result.view.intrinsics, stride), -1, np.float32)
-    result.fill_cloud(memory, stride)
+    result.fill_cloud(memory, OutputConfig(cloud_stride=stride), gated)
     return memory
 
 
@@ -128,8 +128,8 @@ def assert_same(there, here, rtol=0.0):
     for name in ('depth_m', 'sigma_m'):
         arrays = getattr(here.estimate, name), getattr(there.estimate, name)
         np.testing.assert_allclose(*arrays, rtol=rtol, atol=0)
-    for stride in (1, 3):
-        found, expected = cloud(here, stride), cloud(there, stride)
+    for stride, gated in ((1, True), (3, True), (2, False)):
+        found, expected = cloud(here, stride, gated), cloud(there, stride, gated)
         np.testing.assert_allclose(
             found[..., [0, 1, 2, 4]], expected[..., [0, 1, 2, 4]], rtol=rtol
         )

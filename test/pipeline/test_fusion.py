@@ -255,6 +255,19 @@ def test_gate_is_on_sigma_in_metres_and_relative_to_depth():
         assert np.array_equal(gated_m[0, kept], depth_m[0, kept])
 
 
+@pytest.mark.parametrize('stride', [1, 3])
+def test_cloud_has_a_point_where_gated_depth_is_finite(stride):
+    result = pipeline().process(frame())
+    limits = OutputConfig(max_relative_sigma=0.005, cloud_stride=stride)
+    depth_m = result.gated_depth_m(limits)[::stride, ::stride]
+    cloud, whole = result.cloud(limits), result.cloud(limits, gated=False)
+    assert np.array_equal(cloud[..., 2], depth_m, equal_nan=True)
+    assert np.array_equal(np.isnan(cloud[..., [0, 1, 4]]).any(-1), np.isnan(depth_m))
+    dense_m = result.estimate.depth_m[::stride, ::stride]
+    assert np.array_equal(whole[..., 2], dense_m, equal_nan=True)
+    assert 0 < np.isfinite(depth_m).sum() < np.isfinite(dense_m).sum()
+
+
 @pytest.mark.parametrize('method', ['guided', 'ip_basic'])
 def test_a_named_method_runs(method):
     fusion = pipeline(method=method)

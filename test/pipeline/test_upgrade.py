@@ -55,11 +55,12 @@ def test_the_stand_in_works_until_the_method_is_ready_and_then_it_works(pipeline
 def test_no_frame_waits_for_the_preparation(pipeline, upgrade_of):
     upgrade = upgrade_of(pipeline)
     pipeline.wanted.go.clear()
-    one = upgrade.frame()
-    started = time.perf_counter()
     for _ in range(100):
-        upgrade.before(one)
-    assert time.perf_counter() - started < 0.5
+        upgrade.before(upgrade.frame())
+    upgrade.wait_until(lambda: pipeline.wanted.prepared, 'the preparation')
+    for _ in range(100):
+        upgrade.before(upgrade.frame())
+    assert pipeline.wanted.size is None  # it has not ended, and did not have to
     pipeline.wanted.go.set()
 
 
@@ -251,19 +252,17 @@ def test_close_ends_the_build_and_all_that_it_started(stubborn, pipeline, upgrad
     code = f"""
 import os, pathlib, signal, subprocess, sys, time
 if {stubborn}: signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen(['sleep', '60'])
+child = subprocess.Popen(['sleep', '600'])
 pathlib.Path({str(pids)!r}).write_text(f'{{os.getpid()}} {{child.pid}} end')
-time.sleep(60)
+time.sleep(600)
 """
     upgrade = upgrade_of(pipeline, python(code))
     upgrade.depth_m()
     upgrade.wait_until(lambda: pids.exists() and 'end' in pids.read_text(), 'the build')
     build, child = map(int, pids.read_text().split()[:2])
     assert exists(build)
-    started = time.monotonic()
     upgrade.close()
-    assert time.monotonic() - started < 5.0
-    assert not exists(build)
+    assert not exists(build)  # which sleeps for much longer
     upgrade.wait_until(lambda: not exists(child), 'the end of its child')
     assert upgrade.status.failure == ''
     assert not pipeline.wanted.size
@@ -296,7 +295,8 @@ pathlib.Path({str(seen)!r}).write_text(text)
     upgrade = upgrade_of(pipeline, lambda *_: ['nice', '-n', '10', sys.executable, '-c', code])
     upgrade.depth_m()
     upgrade.told()
-    assert seen.read_text() == f"True '' {os.nice(0) + 10}"
+    niceness = min(os.nice(0) + 10, 19)  # there is nothing beyond
+    assert seen.read_text() == f"True '' {niceness}"
 
 
 def test_without_lidar_frames_are_refused_until_the_method_is_ready(

@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+PATIENCE_S = 60.0
+"""Longest wait for what a free machine does at once: only a failure takes so long."""
+
 
 @pytest.fixture(scope='session', autouse=True)
 def ros_environment(
@@ -29,7 +32,7 @@ def ros_environment(
 
 
 def _wait_until(
-    predicate: Callable[[], Any], timeout_s: float = 5.0, what: str = 'condition'
+    predicate: Callable[[], Any], timeout_s: float = PATIENCE_S, what: str = 'condition'
 ) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (result := predicate()):
@@ -41,7 +44,7 @@ def _wait_until(
 
 @pytest.fixture
 def wait_until() -> Callable[..., Any]:
-    """`wait_until(predicate, timeout_s=5.0, what='...')`: the first true result, or a failure."""
+    """`wait_until(predicate, what='...')`: the first true result, or a failure."""
     return _wait_until
 
 
@@ -79,7 +82,7 @@ class Ros:
         """Stop spinning, destroy all nodes, shut the context down."""
         self._running = False
         self._executor.wake()
-        self._thread.join(5.0)
+        self._thread.join(PATIENCE_S)
         nodes = self._executor.get_nodes()
         self._executor.shutdown()
         for node in nodes:
@@ -108,7 +111,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
-        process.wait(10.0)
+        process.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -200,13 +203,14 @@ class CameraRig:
         """Their CameraInfo."""
         return self.heard['depth/camera_info']
 
-    def listen(self, topic: str) -> None:
-        """Keep what is published on an output."""
+    def listen(self, topic: str) -> list[Any]:
+        """Keep what is published on a topic, from now on in the list returned."""
         from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
         kinds = {'depth/camera_info': CameraInfo, 'depth/points': PointCloud2}
         messages = self.heard.setdefault(topic, [])
         self.peer.create_subscription(kinds.get(topic, Image), topic, messages.append, 10)
+        return messages
 
     def start(self) -> Any:
         """Configure and activate, and wait until everybody has found everybody."""
@@ -262,13 +266,25 @@ class CameraRig:
         return image
 
     def send_until(self, predicate: Callable[[], Any], what: str, **messages: Any) -> Any:
-        """Send frames, each made anew, until something holds; a failure after 10 s."""
-        deadline = time.monotonic() + 10.0
+        """Send frames, each made anew, until something holds, or fail."""
+        return self.repeat_until(
+            predicate, what, lambda: self.send(**{name: make() for name, make in messages.items()})
+        )
+
+    def repeat_until(self, predicate: Callable[[], Any], what: str, act: Callable[[], Any]) -> Any:
+        """Do something again and again until something holds, or fail."""
+        deadline = time.monotonic() + PATIENCE_S
         while not (result := predicate()):
             assert time.monotonic() < deadline, f'{what} not reached; {self.diagnostics}'
-            self.send(**{name: make() for name, make in messages.items()})
+            act()
             time.sleep(0.03)
         return result
+
+    def settle(self) -> None:
+        """Return when nothing is on its way: frames come out, and the last one sent has."""
+        self.send_until(lambda: self.depth, 'depth')
+        last = self.send().header.stamp
+        self.wait_until(lambda: self.depth[-1].header.stamp == last, what='the last frame')
 
     def value(self, status: str, key: str) -> str:
         """A value of a status of the node, or ''."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import threading
-import time
 
 import pytest
 
@@ -39,7 +38,7 @@ BAD_CLOUDS = {
         'fields': [PointField(name='x', offset=0, datatype=PointField.FLOAT32, count=1)]
     },
     'empty_cloud': {'width': 0, 'row_step': 0, 'data': array.array('B')},
-    'bad_step': {'point_step': 3},
+    'bad_step': {'point_step': 3, 'row_step': 7},
     'bad_data_length': {'data': array.array('B', bytes(12))},
 }
 
@@ -83,33 +82,27 @@ def test_bad_clouds_are_dropped_counted_and_named(rig, reason):
         image = one.image_msg()
         one.send(image=image, cloud=one.cloud_msg(**changes))
 
-    deadline = time.monotonic() + 10.0
-    while not is_named(one, reason):
-        assert time.monotonic() < deadline, one.diagnostics
-        frame()
-        time.sleep(0.03)
+    one.repeat_until(lambda: is_named(one, reason), reason, frame)
     recovers(one)
 
 
 def test_an_image_before_any_camera_info_waits_for_none(rig):
     one = rig().start()
-    deadline = time.monotonic() + 10.0
-    while not is_named(one, 'no_camera_info'):
-        assert time.monotonic() < deadline
+
+    def frame():
         image = one.image_msg()
         one.points.publish(one.cloud_msg())
         one.image.publish(image)
-        time.sleep(0.03)
+
+    one.repeat_until(lambda: is_named(one, 'no_camera_info'), 'the drop', frame)
     recovers(one)
 
 
 def test_an_image_without_a_sweep_is_counted(rig):
     one = rig().start()
-    deadline = time.monotonic() + 10.0
-    while not one.dropped('no_sweep'):
-        assert time.monotonic() < deadline
-        one.image.publish(one.image_msg())
-        time.sleep(0.03)
+    one.repeat_until(
+        lambda: one.dropped('no_sweep'), 'the drop', lambda: one.image.publish(one.image_msg())
+    )
     recovers(one)
 
 
@@ -132,10 +125,8 @@ def test_duplicates_and_late_messages_are_counted(rig):
 
 def test_time_may_go_back_as_when_a_recording_starts_again(rig):
     one = rig().start()
-    for _ in range(15):
-        one.send()
-        time.sleep(0.02)
-    one.send_until(lambda: one.depth, 'depth')
+    one.send_until(lambda: len(one.depth) > 15, 'a while of depth')
+    one.settle()
     one.image.publish(one.image_msg())  # waits for a sweep that never comes
     one._stamp_ns = 1_000_000_000
     count = len(one.depth)
@@ -155,12 +146,9 @@ def test_a_sweep_that_is_too_old_is_counted(rig):
 
 def test_images_that_wait_while_settings_change_are_counted(rig):
     one = rig().start()
-    one.send_until(lambda: one.depth, 'depth')
-    received = int(one.value('inputs', '/image received') or 0)
+    one.settle()
     one.image.publish(one.image_msg())
-    one.wait_until(
-        lambda: int(one.value('inputs', '/image received') or 0) > received, what='the image'
-    )
+    one.wait_until(lambda: one.node._sync.waiting == 1, what='the image')
     changed = one.node.set_parameters([Parameter('sync.max_sync_slop_s', value=0.02)])[0]
     assert changed.successful
     one.wait_until(lambda: one.dropped('reconfigured') == 1, what='the image that waited')
@@ -194,25 +182,20 @@ def test_a_slow_method_drops_frames_and_never_queues_them(rig):
     one = rig().start()
     one.send_until(lambda: one.depth, 'depth')
     method = one.node._pipeline._method
-    fast = method.estimate
+    fast, go = method.estimate, threading.Event()
 
     def slow(view):
-        time.sleep(0.2)
+        assert go.wait(60)
         return fast(view)
 
     method.estimate = slow
     before = len(one.depth)
-    for _ in range(40):
-        one.send()
-        time.sleep(0.02)
-    last_sent_ns = one._stamp_ns
-    one.wait_until(lambda: one.dropped('busy') > 20, what='dropped frames')
-    one.wait_until(
-        lambda: one.depth[-1].header.stamp == ns_to_stamp(last_sent_ns), what='the newest frame'
-    )
-    assert len(one.depth) - before < 12
-    # What came out is what was new: the last frame waited for one other at most.
-    assert float(one.value('output', 'wait p95 [ms]')) < 450
+    one.send_until(lambda: one.dropped('busy') > 20, 'dropped frames')
+    last = ns_to_stamp(one._stamp_ns)
+    go.set()
+    one.wait_until(lambda: one.depth[-1].header.stamp == last, what='the newest frame')
+    # The one in hand, the newest, and any that was handed over between the two.
+    assert len(one.depth) - before < 5
 
 
 @pytest.fixture
@@ -227,7 +210,7 @@ def stuck(rig, monkeypatch):
 
     def slow(view):
         begun.set()
-        assert go.wait(20.0)
+        assert go.wait(60)
         return estimate(view)
 
     method.estimate = slow
@@ -271,10 +254,8 @@ def test_nothing_is_given_back_under_the_frame_in_hand(ending, stuck):
 
 def test_a_shutdown_does_not_wait_for_the_frame_in_hand(stuck):
     one, _ = stuck
-    started = time.monotonic()
     assert one.node.trigger_shutdown() == SUCCESS
-    assert time.monotonic() - started < 2.0
-    assert workers()
+    assert workers()  # still at it
 
 
 def test_an_error_inside_a_method_costs_one_frame(rig):
@@ -307,9 +288,9 @@ def test_an_image_whose_extrinsic_is_not_known_is_named(rig, monkeypatch):
 
 def test_images_that_no_sweep_follows_do_not_pile_up(rig):
     one = rig(**{'sync.max_sync_slop_s': 10.0}).start()
-    deadline = time.monotonic() + 10.0
-    while not one.dropped('image_queue_full'):
-        assert time.monotonic() < deadline, one.diagnostics
-        one.image.publish(one.image_msg())
-        time.sleep(0.01)
+    one.repeat_until(
+        lambda: one.dropped('image_queue_full'),
+        'the drop',
+        lambda: one.image.publish(one.image_msg()),
+    )
     recovers(one)

@@ -24,6 +24,7 @@ from depth_ros.nodes.convert import (
     ns_to_stamp,
     stamp_to_ns,
 )
+from depth_ros.pipeline.config import OutputConfig
 from depth_ros.pipeline.result import FusionResult
 
 CODES = {PointField.FLOAT32: 'f', PointField.FLOAT64: 'd'}
@@ -132,15 +133,22 @@ def test_float64_beyond_float32_is_infinite_and_silent(recwarn):
         ('empty_cloud', {'width': 0, 'row_step': 0, 'data': array.array('B')}),
         ('empty_cloud', {'height': 0, 'data': array.array('B')}),
         ('missing_fields', {'fields': []}),
-        ('bad_step', {'point_step': 11}),
+        ('empty_cloud', {'height': 0, 'data': array.array('B', bytes(71))}),
+        ('empty_cloud', {'data': array.array('B', bytes(72))}),
+        ('empty_cloud', {'data': array.array('B', b'\xff' * 72)}),
         ('bad_step', {'point_step': 0, 'row_step': 0}),
-        ('bad_step', {'row_step': 71}),
+        ('bad_step', {'point_step': 11, 'width': 5}),
+        ('bad_step', {'point_step': 11, 'width': 12}),
+        ('bad_step', {'point_step': 11, 'height': 2}),
+        ('bad_step', {'row_step': 71, 'data': array.array('B', bytes(71))}),
+        (
+            'bad_step',
+            {'row_step': 35, 'width': 3, 'height': 2, 'data': array.array('B', bytes(73))},
+        ),
         ('bad_step', {'point_step': 2**32 - 1}),
         ('bad_step', {'width': 2**32 - 1}),
-        ('bad_data_length', {'row_step': 2**32 - 1}),
         ('bad_data_length', {'height': 2}),
         ('bad_data_length', {'data': array.array('B', bytes(71))}),
-        ('bad_data_length', {'data': array.array('B', bytes(73))}),
     ],
 )
 def test_malformed_cloud_is_refused(reason, change):
@@ -186,7 +194,7 @@ def estimate_and_view(height, width):
 def test_cloud_reads_right_by_its_own_header(stride):
     estimate, view = estimate_and_view(height=3, width=5)
     buffer = CloudBuffer()
-    buffer.fill(FusionResult(view, estimate, 'made', {}, None), stride)
+    buffer.fill(FusionResult(view, estimate, 'made', {}, None), OutputConfig(cloud_stride=stride))
     msg = buffer.msg
     height, width = {1: (3, 5), 2: (2, 3)}[stride]
     assert (msg.height, msg.width) == (height, width)

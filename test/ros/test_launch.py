@@ -62,13 +62,13 @@ def launched(tmp_path: Path) -> Iterator[START]:
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(15)
+            process.wait(60)
 
 
 def call(ros: Any, service_type: Any, name: str, **request: Any) -> Any:
     """The reply of a service; asked again, since one that has just been found may lose a reply."""
     client = ros.node('caller').create_client(service_type, name)
-    assert client.wait_for_service(timeout_sec=15.0), name
+    assert client.wait_for_service(timeout_sec=60.0), name
     for _ in range(5):
         future = client.call_async(service_type.Request(**request))
         deadline = time.monotonic() + 3.0
@@ -96,7 +96,7 @@ def test_arguments_reach_the_node(launched: START, ros: Any, wait_until: Any) ->
         *('method:=ip_basic', 'image_transport:=compressed'),
     )
     node, name = ros.node('observer'), '/robot/completion_node'
-    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, 15.0, 'active')
+    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, what='active')
     for topic in ('/front/image_raw/compressed', '/front/camera_info', '/top/points'):
         (listener,) = wait_until(partial(node.get_subscriptions_info_by_topic, topic), what=topic)
         assert (listener.node_namespace, listener.node_name) == ('/robot', 'completion_node')
@@ -111,7 +111,7 @@ def test_arguments_reach_the_node(launched: START, ros: Any, wait_until: Any) ->
     for variable in PROFILE_VARIABLES:
         assert f'{variable}={profile}' in environment_of_child(process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
 
 
 def test_arguments_reach_the_monocular_node(
@@ -125,7 +125,7 @@ def test_arguments_reach_the_monocular_node(
         *('weights:=da2-small', 'output:=relative'),
     )
     node, name = ros.node('observer'), '/robot/monocular_node'
-    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, 15.0, 'active')
+    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, what='active')
     for topic in ('/front/image_raw/compressed', '/front/camera_info'):
         (listener,) = wait_until(partial(node.get_subscriptions_info_by_topic, topic), what=topic)
         assert (listener.node_namespace, listener.node_name) == ('/robot', 'monocular_node')
@@ -139,7 +139,7 @@ def test_arguments_reach_the_monocular_node(
     assert transport.string_value == 'compressed'
     assert stride.integer_value == 2  # from config/monocular.yaml
     process.send_signal(signal.SIGINT)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
 
 
 def test_relative_weights_end_the_launch_with_the_reason(
@@ -147,7 +147,7 @@ def test_relative_weights_end_the_launch_with_the_reason(
 ) -> None:
     fetched('da2-small')
     process = launched('monocular.launch.py', 'weights:=da2-small')
-    assert process.wait(30) == 0  # `ros2 launch` itself has not failed
+    assert process.wait(60) == 0  # `ros2 launch` itself has not failed
     said = ''.join(capfd.readouterr())
     assert 'which is never published as metres' in said
     assert 'exit code 1' in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,17 +66,22 @@ def of_camera(one, frame: Frame) -> dict[str, Callable[[], object]]:
 def last_of_an_image(one, frame: Frame) -> dict[str, object]:
     """What was published of the first image of a frame for which the network was ready."""
     messages = of_camera(one, frame)
-    deadline = time.monotonic() + 20.0
-    while time.monotonic() < deadline:
-        image = one.send(messages['image'](), messages['info']())
-        patience = time.monotonic() + 1.0
-        while time.monotonic() < patience:
-            last = {topic: heard[-1] for topic, heard in one.heard.items() if heard}
-            stamps = [msg.header.stamp for msg in last.values()]
-            if stamps == [image.header.stamp] * len(one.heard):
-                return last
-            time.sleep(0.01)
-    pytest.fail(f'no depth of {frame.image.shape}; {one.diagnostics}')
+    sent = []
+
+    def all_of_one():
+        last = {topic: heard[-1] for topic, heard in one.heard.items() if heard}
+        stamps = [msg.header.stamp for msg in last.values()]
+        return last if sent and stamps == [sent[-1].header.stamp] * len(one.heard) else None
+
+    def send():
+        dropped = one.dropped('not_ready')
+        sent.append(one.send(messages['image'](), messages['info']()))
+        one.wait_until(
+            lambda: all_of_one() or one.dropped('not_ready') > dropped,
+            what=f'depth of {frame.image.shape}',
+        )
+
+    return one.repeat_until(all_of_one, f'depth of {frame.image.shape}', send)
 
 
 def test_real_images_of_several_sizes_one_after_the_other(mono_rig, weights, data_dir):

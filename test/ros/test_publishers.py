@@ -16,7 +16,7 @@ from depth_ros.errors import NodeError
 from depth_ros.frame import CameraView, DepthEstimate, DepthKind
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.nodes.publishers import IMAGES, DepthPublishers
-from depth_ros.pipeline.config import OutputConfig
+from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.result import FusionResult
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -45,11 +45,11 @@ def test_nothing_is_published_as_what_it_is_not(ros, wait_until, promised, given
     wait_until(lambda: all(node.count_subscribers(topic) for topic in topics))
     header = Image().header
     if given is promised:
-        outputs.publish(result_of(given), header, OutputConfig())
+        outputs.publish(result_of(given), header, PipelineConfig())
         wait_until(lambda: len(heard) >= len(topics), what='every image')
         return
     with pytest.raises(NodeError, match=given.value) as caught:
-        outputs.publish(result_of(given), header, OutputConfig())
+        outputs.publish(result_of(given), header, PipelineConfig())
     assert caught.value.reason == 'wrong_kind'
     time.sleep(0.1)
     assert heard == []

@@ -22,7 +22,7 @@ class Slow:
 
     def handle(self, item: Any) -> None:
         self.started.append(item)
-        assert self.gate.acquire(timeout=10.0)
+        assert self.gate.acquire(timeout=60)
         if isinstance(item, Exception):
             raise item
 
@@ -32,7 +32,7 @@ def slow() -> Any:
     handler = Slow()
     yield handler
     handler.gate.release(100)
-    assert handler.worker.stop()
+    assert handler.worker.stop(60)
 
 
 def test_newest_item_wins_while_the_handler_is_busy(
@@ -67,7 +67,7 @@ def test_stop_waits_for_the_item_in_hand_and_drops_the_next(
     slow.worker.put(2)
     assert not slow.worker.stop(timeout_s=0.05)
     slow.gate.release()
-    assert slow.worker.stop()
+    assert slow.worker.stop(60)
     assert not slow.worker.put(3)
     assert slow.started == [1]
     assert slow.worker.busy == 2
@@ -78,6 +78,6 @@ def test_every_item_is_handled_or_counted() -> None:
     worker = LatestWorker(handled.append, pytest.fail)
     for item in range(5000):
         worker.put(item)
-    assert worker.stop()
+    assert worker.stop(60)
     assert handled == sorted(handled)
     assert len(handled) + worker.busy == 5000
