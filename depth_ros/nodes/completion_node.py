@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from sensor_msgs.msg import PointCloud2
@@ -29,28 +30,20 @@ class CompletionNode(DepthNode):
     def __init__(self, **options: Any) -> None:
         super().__init__('completion_node', PipelineConfig(), CompletionNodeConfig(), **options)
 
-    def _acquire(self) -> None:
+    def _acquire(self, taken: ExitStack) -> None:
         if self._config.mono.output != 'metric':
             raise ConfigError('mono.output must be metric: what is relative has monocular_node.')
-        super()._acquire()
+        super()._acquire(taken)
         self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
+        taken.callback(self._extrinsic.close)
         self._intake = FrameIntake(self.get_logger().warning, self._extrinsic)
 
-    def _release(self) -> None:
-        self._extrinsic.close()
-        del self._extrinsic
-        super()._release()
-
-    def _listen(self) -> dict[str, AdaptiveSubscription]:
+    def _listen(self, taken: ExitStack) -> dict[str, AdaptiveSubscription]:
         self._sync: PairSync[Received, PointCloud2] = PairSync(self._config.sync)
-        inputs = super()._listen()
-        inputs['points'] = self._subscribe(PointCloud2, 'points', self._on_points)
+        taken.callback(self._fold_sync, DEACTIVATED)
+        inputs = super()._listen(taken)
+        inputs['points'] = self._subscribe(taken, PointCloud2, 'points', self._on_points)
         return inputs
-
-    def _stop_listening(self) -> None:
-        super()._stop_listening()
-        self._fold_sync(DEACTIVATED)
-        del self._sync
 
     def _timeout_s(self, name: str) -> float:
         config = self._config.sync

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from depth_ros.errors import DepthRosError
+from depth_ros.errors import DepthRosError, NodeError
 from depth_ros.frame import DepthKind
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
@@ -74,32 +74,23 @@ class DepthNode(ManagedNode):
         """What the numbers mean that it publishes."""
         return DepthKind.METRIC
 
-    def _acquire(self) -> None:
-        """Make the pipeline and where its frames come from; a `DepthRosError` is a failure."""
+    def _acquire(self, taken: ExitStack) -> None:
+        """Make the pipeline and where its frames come from."""
         self._pipeline = FusionPipeline(self._config, has_lidar=self.HAS_LIDAR)
+        taken.callback(self._pipeline.close)
         self._upgrade = Upgrade(self._pipeline)
         warm_up(self._pipeline.method)
         self._intake = FrameIntake(self.get_logger().warning)
 
-    def _release(self) -> None:
-        """Give back what `_acquire` took."""
-        self._pipeline.close()
-        del self._intake, self._upgrade, self._pipeline
-
-    def _listen(self) -> dict[str, AdaptiveSubscription]:
+    def _listen(self, taken: ExitStack) -> dict[str, AdaptiveSubscription]:
         """Subscribe to the inputs, by name."""
         compressed = self._node_config.image_transport == 'compressed'
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
         # In this order callbacks run when several messages wait: the camera before its image.
         return {
-            'camera_info': self._subscribe(CameraInfo, 'camera_info', self._on_info),
-            'image': self._subscribe(kind, topic, self._on_image),
+            'camera_info': self._subscribe(taken, CameraInfo, 'camera_info', self._on_info),
+            'image': self._subscribe(taken, kind, topic, self._on_image),
         }
-
-    def _stop_listening(self) -> None:
-        """End what `_listen` began."""
-        for subscription in self._inputs.values():
-            subscription.destroy()
 
     def _add_image(self, stamp_ns: int, image: Received) -> None:
         """Take an image: without anything to wait for, it is worked on."""
@@ -121,70 +112,50 @@ class DepthNode(ManagedNode):
 
     # Lifecycle
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Make the pipeline and the publishers; fails with a message if something is missing."""
-        try:
-            self._acquire()
-        except DepthRosError as error:
-            self.get_logger().error(f'Cannot configure: {error}')
-            return TransitionCallbackReturn.FAILURE
+    def _configure(self, taken: ExitStack) -> None:
+        """Make the pipeline and the publishers."""
+        self._acquire(taken)
         self._outputs = DepthPublishers(self, self._node_config.depth_encoding, self._kind)
+        taken.callback(self._outputs.destroy)
         self._monitor = Monitor(self)
+        taken.callback(self._monitor.destroy)
         self._info: CameraInfo | None = None
         self._announced = ''
         self._announce()
-        return TransitionCallbackReturn.SUCCESS
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start listening and working; fails while the worker before is still at its frame."""
-        if self._is_ending():
-            return TransitionCallbackReturn.FAILURE
-        self._inputs = self._listen()
+    def _activate(self, taken: ExitStack) -> None:
+        """Start working and listening; fails while the worker before is still at its frame."""
+        self._check_idle()
+        self._worker = LatestWorker(self._complete, self._refuse)
+        taken.callback(self._stop_working)
+        self._inputs = self._listen(taken)
         self._monitor.listen()
-        self._timer = self.create_timer(
+        timer = self.create_timer(
             self._node_config.diagnostics_period_s, self._report, clock=steady_clock()
         )
-        # Last: `close` takes it for the sign that all the rest is there.
-        self._worker = LatestWorker(self._complete, self._refuse)
-        return super().on_activate(state)
+        taken.callback(self.destroy_timer, timer)
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; what was learnt of sigma stays."""
-        self.close()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back; fails while the worker is still at its last frame."""
-        if self._is_ending():
-            return TransitionCallbackReturn.FAILURE
-        self._outputs.destroy()
-        self._monitor.destroy()
-        self._release()
-        del self._outputs, self._monitor
-        return TransitionCallbackReturn.SUCCESS
-
-    def close(self) -> None:
-        """Stop listening and wait for the frame in hand; nothing if not active."""
-        if self._worker is None:
-            return
-        self.destroy_timer(self._timer)
-        self._stop_listening()
+    def _stop_working(self) -> None:
+        """Wait for the frame in hand; what was learnt of sigma stays."""
         if not self._worker.stop(PATIENCE_S):
             self.get_logger().warning('The last frame is still being worked on.')
         self._upgrade.close()
         self._monitor.dropped({'busy': self._worker.busy})
-        del self._inputs
         self._ending, self._worker = self._worker, None
 
-    def _is_ending(self) -> bool:
-        """Whether the worker of the last activation is still at its frame, given more time."""
-        if self._ending is None or self._ending.stop(PATIENCE_S):
-            return False
-        self.get_logger().error('The last frame is still being worked on; try again later.')
-        return True
+    def _check_idle(self) -> None:
+        """Give the worker of the last activation more time for its frame, where it needs that."""
+        if self._ending is not None and not self._ending.stop(PATIENCE_S):
+            raise NodeError('The last frame is still being worked on; try again later.')
 
-    def _subscribe(self, kind: type, topic: str, callback: Any) -> AdaptiveSubscription:
-        return AdaptiveSubscription(self, kind, topic, callback, mode=self._node_config.qos)
+    def _subscribe(
+        self, taken: ExitStack, kind: type, topic: str, callback: Any
+    ) -> AdaptiveSubscription:
+        subscription = AdaptiveSubscription(
+            self, kind, topic, callback, mode=self._node_config.qos
+        )
+        taken.callback(subscription.destroy)
+        return subscription
 
     # Executor thread: gather
 

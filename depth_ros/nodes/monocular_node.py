@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from depth_ros.errors import ConfigError
@@ -30,9 +31,9 @@ class MonocularNode(DepthNode):
         is_relative = self._config.mono.output == 'relative'
         return DepthKind.DISPARITY_AFFINE if is_relative else DepthKind.METRIC
 
-    def _acquire(self) -> None:
+    def _acquire(self, taken: ExitStack) -> None:
         _check_gate(self._config)
-        super()._acquire()
+        super()._acquire(taken)
 
     def _reconfigure(self, config: PipelineConfig) -> None:
         _check_gate(config)

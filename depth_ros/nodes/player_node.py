@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,12 @@ import cv2
 import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.open import open_dataset
-from depth_ros.errors import DatasetError, DepthRosError
+from depth_ros.errors import DatasetError
 from depth_ros.frame import Frame
 from depth_ros.geometry.transforms import to_translation_quat
 from depth_ros.nodes import params
@@ -74,53 +74,45 @@ class PlayerNode(ManagedNode):
         super().__init__('player_node', **options)
         params.declare(self, PlayerConfig(), read_only=set(flatten(PlayerConfig())))
         self._config: PlayerConfig = params.read(self, PlayerConfig())
+        self._kept: dict[int, Sample] = {}
         params.warn_of_unknown(self)
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def _configure(self, taken: ExitStack) -> None:
         """Load the frames, so that playing costs nothing, and make the publishers."""
-        try:
-            self._load()
-            first = self._sample(0)
-        except DepthRosError as error:
-            self.get_logger().error(f'Cannot configure: {error}')
-            return TransitionCallbackReturn.FAILURE
+        taken.callback(self._forget)
+        self._load()
+        first = self._sample(0)
         compressed = self._config.image_transport == 'compressed'
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
-        self._image = self.create_lifecycle_publisher(kind, topic, keep_last())
-        self._info = self.create_lifecycle_publisher(CameraInfo, 'camera_info', keep_last())
-        self._topics = [self._image, self._info]
+        self._topics: list[Any] = []
+        self._image = self._offer(taken, kind, topic)
+        self._info = self._offer(taken, CameraInfo, 'camera_info')
         self._image_buffer = ImageBuffer('rgb8')
-        self._broadcaster = None
         if self._config.lidar:
-            self._points = self.create_lifecycle_publisher(PointCloud2, 'points', keep_last())
-            self._topics.append(self._points)
+            self._points = self._offer(taken, PointCloud2, 'points')
             self._cloud_buffer = CloudBuffer(('x', 'y', 'z'))
             self._T_camera_lidar = first.frame.T_camera_lidar
-            self._broadcaster = self._broadcast(first)
+            broadcaster = self._broadcast(first)
+            if broadcaster is not None:
+                taken.callback(self.destroy_publisher, broadcaster.pub_tf)
         self._next = 0
-        return TransitionCallbackReturn.SUCCESS
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to play."""
+    def _activate(self, taken: ExitStack) -> None:
+        """Begin to play, until paused by the deactivation."""
         self._complete_since_ns = self._played_ns = time.monotonic_ns()
-        self._timer = self.create_timer(
-            1.0 / self._config.rate_hz, self._tick, clock=steady_clock()
-        )
-        return super().on_activate(state)
+        timer = self.create_timer(1.0 / self._config.rate_hz, self._tick, clock=steady_clock())
+        taken.callback(self.destroy_timer, timer)
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Pause."""
-        self.destroy_timer(self._timer)
-        return super().on_deactivate(state)
+    def _offer(self, taken: ExitStack, kind: type, topic: str) -> Any:
+        """A publisher that is played on."""
+        publisher = self.create_lifecycle_publisher(kind, topic, keep_last())
+        taken.callback(self.destroy_lifecycle_publisher, publisher)
+        self._topics.append(publisher)
+        return publisher
 
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back."""
-        for publisher in self._topics:
-            self.destroy_lifecycle_publisher(publisher)
-        if self._broadcaster is not None:
-            self.destroy_publisher(self._broadcaster.pub_tf)
-        del self._kept, self._dataset
-        return TransitionCallbackReturn.SUCCESS
+    def _forget(self) -> None:
+        """Free the frames."""
+        self._kept.clear()
 
     def _load(self) -> None:
         """Open the dataset and read what memory has room for; the rest is read when played."""
@@ -128,7 +120,6 @@ class PlayerNode(ManagedNode):
         camera = config.camera or open_dataset(config.source).camera_names[0]
         self._dataset: Dataset = open_dataset(config.source, [camera])
         self._length = min(len(self._dataset), config.frames or len(self._dataset))
-        self._kept: dict[int, Sample] = {}
         for index in range(min(self._length, KEPT_SAMPLES)):
             self._kept[index] = self._sample(index)
             self.get_logger().info(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import Image, PointCloud2
 
-from depth_ros.errors import ConfigError
+from depth_ros.errors import ConfigError, NodeError
 from depth_ros.files import write_atomic
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
@@ -51,38 +51,31 @@ class RecorderNode(ManagedNode):
         self._arrivals: dict[str, list[tuple[int, int]]] = {'depth': [], 'sigma': [], 'cloud': []}
         self._diagnostics: dict[str, dict[str, Any]] = {}
         self._last_ns: int | None = None
-        self._folder: Path | None = None  # set once it listens
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start listening."""
-        self._folder = Path(self._config.output)
+    def _activate(self, taken: ExitStack) -> None:
+        """Start listening; what was recorded is written when that ends."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            Path(self._config.output).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            self.get_logger().error(f'Cannot write to {self._folder}: {error}')
-            return TransitionCallbackReturn.FAILURE
+            raise NodeError(
+                f'{self._config.output} cannot be written to ({error}); give another output.'
+            ) from error
+        self._folder = Path(self._config.output)
+        taken.callback(self._write)
         qos = keep_last(10)
-        self._inputs = (
-            self.create_subscription(Image, 'depth/image_dense', self._on_depth, qos),
-            self.create_subscription(Image, 'depth/uncertainty', self._on_sigma, qos),
-            self.create_subscription(PointCloud2, 'depth/points', self._on_cloud, qos),
-            self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos),
-        )
-        self._timer = self.create_timer(0.2, self._check_end, clock=steady_clock())
-        return super().on_activate(state)
+        for kind, topic, callback in (
+            (Image, 'depth/image_dense', self._on_depth),
+            (Image, 'depth/uncertainty', self._on_sigma),
+            (PointCloud2, 'depth/points', self._on_cloud),
+            (DiagnosticArray, '/diagnostics', self._on_diagnostics),
+        ):
+            subscription = self.create_subscription(kind, topic, callback, qos)
+            taken.callback(self.destroy_subscription, subscription)
+        timer = self.create_timer(0.2, self._check_end, clock=steady_clock())
+        taken.callback(self.destroy_timer, timer)
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; what was recorded is written."""
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self.destroy_timer(self._timer)
-        self.close()
-        return super().on_deactivate(state)
-
-    def close(self) -> None:
+    def _write(self) -> None:
         """Write what arrived when, so far."""
-        if self._folder is None:
-            return
         recording = {
             'arrivals_stamp_and_receipt_ns': self._arrivals,
             'diagnostics': self._diagnostics,

@@ -224,7 +224,9 @@ class CameraRig:
     def stop(self) -> None:
         """End the node's worker, unless the test has ended the node itself."""
         if self.node._state_machine.current_state[1] != 'finalized':
-            self.node.trigger_shutdown()
+            # Where its callbacks run: they must not find half of it.
+            done = self.node.executor.create_task(self.node.trigger_shutdown)
+            self.wait_until(done.done, timeout_s=60.0, what='the shutdown')
 
     def image_msg(self, **changes: Any) -> Any:
         """An rgb8 image of the next 0.1 s; `changes` are set on the message."""
