@@ -1,4 +1,4 @@
-"""Camera images in: any encoding of sensor_msgs/Image, jpeg or png, to (H, W, 3) uint8 RGB.
+"""Camera images in: any encoding of sensor_msgs/Image, to (H, W, 3) uint8 RGB.
 
 Nothing is copied where the bytes already are RGB. The results equal cv_bridge's, byte for byte.
 """
@@ -27,7 +27,7 @@ class Layout(NamedTuple):
 
 # ROS names a Bayer pattern by its first two rows (rggb), OpenCV by the second and third pixel of
 # its second row (BG). OpenCV's newer names are ROS's, but 4.5 on Humble does not know them.
-_BAYER = {
+BAYER = {
     f'bayer_{pattern}{bits}': Layout(f'u{bits // 8}', 1, code)
     for bits in (8, 16)
     for pattern, code in (
@@ -45,7 +45,7 @@ ENCODINGS: dict[str, Layout] = {
     'bgra8': Layout('u1', 4, cv2.COLOR_BGRA2RGB),
     'mono8': Layout('u1', 1, cv2.COLOR_GRAY2RGB),
     'mono16': Layout('u2', 1, cv2.COLOR_GRAY2RGB),
-    **_BAYER,
+    **BAYER,
     'yuv422': Layout('u1', 2, cv2.COLOR_YUV2RGB_UYVY),
     'uyvy': Layout('u1', 2, cv2.COLOR_YUV2RGB_UYVY),
     'yuv422_yuy2': Layout('u1', 2, cv2.COLOR_YUV2RGB_YUY2),
@@ -75,31 +75,7 @@ def image_to_rgb(msg: Any) -> UInt8:
     if layout is None:
         known = ', '.join(sorted(ENCODINGS))
         raise NodeError(f'Image encoding {msg.encoding!r} is not one of {known}', UNKNOWN_ENCODING)
-    return _to_rgb8(_pixels(msg, layout), layout.to_rgb)
-
-
-def compressed_to_rgb(msg: Any) -> UInt8:
-    """The decoded jpeg, png or tiff as (H, W, 3) uint8 RGB; alpha is dropped.
-
-    16 bits become 8 as in `image_to_rgb`. EXIF orientation is ignored, because CameraInfo
-    describes the sensor's own rows and columns. A Bayer mosaic that compressed_image_transport
-    stored as a grey png is turned into colour by the encoding that `format` begins with.
-
-    Raises:
-        NodeError: reason `bad_compressed`, nothing (complete) to decode, or compressedDepth.
-    """
-    if 'compressedDepth' in msg.format:
-        raise NodeError(
-            f'Format {msg.format!r} is a depth image and no camera image; '
-            "remap 'image' to the camera's colour or grey topic.",
-            'bad_compressed',
-        )
-    pixels = _decode(msg)
-    if pixels.ndim == 3:
-        return _to_rgb8(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    encoding, _, codec = msg.format.partition(';')
-    layout = _BAYER.get(encoding.strip()) if 'jpeg' not in codec else None
-    return _to_rgb8(pixels, layout.to_rgb if layout else cv2.COLOR_GRAY2RGB)
+    return to_rgb8(_pixels(msg, layout), layout.to_rgb)
 
 
 def _pixels(msg: Any, layout: Layout) -> npt.NDArray[np.generic]:
@@ -130,27 +106,10 @@ def _pixels(msg: Any, layout: Layout) -> npt.NDArray[np.generic]:
     return pixels[..., 0] if layout.channels == 1 else pixels
 
 
-def _to_rgb8(pixels: npt.NDArray[np.generic], code: int | None) -> UInt8:
+def to_rgb8(pixels: npt.NDArray[np.generic], code: int | None) -> UInt8:
+    """Pixels of 8 or 16 bits as 8-bit RGB, by a cv2.cvtColor code; None: they are RGB."""
     if code is None:
         return np.asarray(pixels, dtype=np.uint8)
     rgb = cv2.cvtColor(pixels, code)
     # 65535 / 255 = 257. Demosaicing comes first: it rounds, and so keeps the lower bits.
     return rgb if rgb.dtype == np.uint8 else cv2.convertScaleAbs(rgb, alpha=1 / 257)
-
-
-def _decode(msg: Any) -> npt.NDArray[np.generic]:
-    data = bytes(msg.data)
-    # Some OpenCV versions fill a jpeg that breaks off with garbage; its end marker tells.
-    is_cut = data[:2] == b'\xff\xd8' and not data.rstrip(b'\0\xff').endswith(b'\xff\xd9')
-    if data and not is_cut:
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            pixels = None
-        if pixels is not None and pixels.dtype in (np.uint8, np.uint16):
-            return pixels
-    raise NodeError(
-        f'Compressed image of {len(data)} bytes, format {msg.format!r}, cannot be decoded; '
-        'it must be a complete jpeg or png.',
-        'bad_compressed',
-    )

@@ -18,7 +18,8 @@ from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.messages import images
 from depth_ros.messages.camera_info import camera_from_info
 from depth_ros.messages.clouds import cloud_to_points
-from depth_ros.messages.images import ENCODINGS, compressed_to_rgb
+from depth_ros.messages.compressed import compressed_to_rgb
+from depth_ros.messages.images import ENCODINGS
 from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer, depth_to_mm
 
 __all__ = [

@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip('sensor_msgs', reason='needs the ROS 2 messages (extra "ros")')
 
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 
 from depth_ros.errors import NodeError
-from depth_ros.nodes.convert import ENCODINGS, compressed_to_rgb, image_to_rgb
+from depth_ros.nodes.convert import ENCODINGS, image_to_rgb
 
 # Three pixels that tell every channel order and every pixel apart.
 RED_GREEN_DIM = [[255, 0, 0], [0, 255, 0], [10, 20, 30]]
@@ -169,71 +169,3 @@ def test_known_encodings_never_touch_cv_bridge(monkeypatch):
     for encoding, layout in ENCODINGS.items():
         row = bytes(8 * layout.channels * np.dtype(layout.dtype).itemsize)
         assert image_to_rgb(image(encoding, [row] * 4, width=8)).shape == (4, 8, 3)
-
-
-def compressed(pixels, suffix='.png', form=None):
-    data = cv2.imencode(suffix, pixels)[1].tobytes()
-    return CompressedImage(format=form or suffix[1:], data=array.array('B', data))
-
-
-BGR = np.array([[[0, 0, 255], [0, 255, 0], [30, 20, 10]]], np.uint8)
-
-
-@pytest.mark.parametrize(
-    ('pixels', 'expected'),
-    [
-        (BGR, RED_GREEN_DIM),
-        (np.dstack((BGR, np.full((1, 3), 9, np.uint8))), RED_GREEN_DIM),
-        (BGR.astype(np.uint16) * 257, RED_GREEN_DIM),
-        (np.array([[7, 8, 9]], np.uint8), [[7] * 3, [8] * 3, [9] * 3]),
-        (np.array([[128, 129, 65535]], np.uint16), [[0] * 3, [1] * 3, [255] * 3]),
-    ],
-)
-def test_png_of_every_depth_and_channel_count(pixels, expected):
-    assert compressed_to_rgb(compressed(pixels))[0].tolist() == expected
-
-
-def test_jpeg_is_rgb():
-    msg = compressed(np.full((16, 16, 3), (200, 30, 10), np.uint8), '.jpg')
-    rgb = compressed_to_rgb(msg).astype(int)
-    assert rgb.shape == (16, 16, 3)
-    assert np.abs(rgb - [10, 30, 200]).max() <= 3
-
-
-def test_jpeg_keeps_the_sensor_rows_whatever_exif_says():
-    msg = compressed(np.zeros((16, 24, 3), np.uint8), '.jpg')
-    rotate_90 = (
-        b'\xff\xe1\x00\x22Exif\0\0MM\x00\x2a\x00\x00\x00\x08\x00\x01'
-        b'\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00'
-    )
-    data = msg.data.tobytes()
-    msg.data = array.array('B', data[:2] + rotate_90 + data[2:])
-    assert cv2.imdecode(np.asarray(msg.data), cv2.IMREAD_COLOR).shape == (24, 16, 3)
-    assert compressed_to_rgb(msg).shape == (16, 24, 3)
-
-
-def test_mosaic_stored_as_png_is_demosaiced():
-    mosaic = np.tile(np.array([[200, 100], [100, 50]], np.uint8), (3, 4))
-    msg = compressed(mosaic, form='bayer_rggb8; png compressed ')
-    assert (compressed_to_rgb(msg) == [200, 100, 50]).all()
-    # As jpeg the publisher has already made it grey.
-    grey = compressed(np.full((8, 8), 90, np.uint8), '.jpg', 'bayer_rggb8; jpeg compressed mono8')
-    assert np.abs(compressed_to_rgb(grey).astype(int) - 90).max() <= 1
-
-
-@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
-def test_compressed_image_that_breaks_off_is_refused(suffix):
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    msg = compressed(pixels, suffix)
-    data = msg.data.tobytes()
-    for part in (b'', b'garbage', data[:3], data[: len(data) // 2]):
-        msg.data = array.array('B', part)
-        assert drop_reason(compressed_to_rgb, msg) == 'bad_compressed'
-    msg.data = array.array('B', data + bytes(16))  # some cameras pad
-    assert compressed_to_rgb(msg).shape == (64, 64, 3)
-
-
-def test_compressed_depth_is_no_camera_image():
-    msg = compressed(np.zeros((4, 4), np.uint16), form='16UC1; compressedDepth png')
-    with pytest.raises(NodeError, match='is a depth image'):
-        compressed_to_rgb(msg)
