@@ -12,14 +12,10 @@ import numpy.typing as npt
 from depth_ros.errors import NodeError
 from depth_ros.frame import UInt8
 from depth_ros.messages.images import BAYER, to_rgb8
+from depth_ros.messages.jpeg import JPEG, jpeg_length
 
-_JPEG = b'\xff\xd8\xff'
 _LEAD = 64
 """Bytes before a jpeg that are skipped: headers of capture cards, alignment."""
-# In the coded part of a jpeg 0xFF begins a marker unless one of these follows (ITU-T T.81, B.1.1).
-_NEXT_MARKER = re.compile(rb'\xff[^\x00\xff\xd0-\xd7]')
-_END, _SCAN = 0xD9, 0xDA
-_STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers that no length follows
 
 
 def compressed_to_rgb(msg: Any) -> UInt8:
@@ -50,38 +46,10 @@ def compressed_to_rgb(msg: Any) -> UInt8:
     return to_rgb8(pixels, layout.to_rgb if layout else cv2.COLOR_GRAY2RGB)
 
 
-def jpeg_length(data: bytes) -> int:
-    """Bytes of the complete jpeg that `data` begins with; 0 if it is none, or breaks off.
-
-    OpenCV 4.5 fills the rest of a jpeg that breaks off with grey and says nothing, so its end
-    must be found before it is decoded. The thumbnail in its header has an end, too.
-    """
-    if not data.startswith(_JPEG):
-        return 0
-    at, scanned = 2, False
-    while (at := data.find(b'\xff', at)) >= 0 and at + 1 < len(data):
-        marker = data[at + 1]
-        if marker == _END:
-            return at + 2 if scanned else 0
-        if marker in (0x00, 0xFF):
-            at += 1
-            continue
-        at += 2
-        if marker in _STANDALONE:
-            continue
-        at += int.from_bytes(data[at : at + 2], 'big')
-        if marker == _SCAN:
-            scanned, found = True, _NEXT_MARKER.search(data, at)
-            if found is None:
-                break
-            at = found.start()
-    return 0
-
-
 def _decode(data: bytes, form: str) -> npt.NDArray[np.generic]:
-    start = max(data.find(_JPEG, 0, _LEAD), 0) if 'jp' in form.lower() else 0
+    start = max(data.find(JPEG, 0, _LEAD), 0) if 'jp' in form.lower() else 0
     body, is_cut = data[start:], False
-    if body.startswith(_JPEG):
+    if body.startswith(JPEG):
         body = body[: jpeg_length(body)]
         is_cut = not body
     if body:

@@ -7,6 +7,7 @@ What a sensor sends is never trusted: a message that contradicts itself raises `
 from __future__ import annotations
 
 import array
+from collections.abc import Callable
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -49,31 +50,34 @@ def ns_to_stamp(stamp_ns: int) -> Time:
     return Time(sec=sec, nanosec=nanosec)
 
 
-def image_to_rgb(msg: Image) -> UInt8:
+def image_to_rgb(msg: Image, say: Callable[[str], None] | None = None) -> UInt8:
     """The image as (H, W, 3) uint8 RGB: by `messages.images`, what that lacks by cv_bridge.
 
     Raises:
         NodeError: as `messages.images.image_to_rgb`.
     """
     try:
-        return images.image_to_rgb(msg)
-    except NodeError as error:
-        if error.reason != images.UNKNOWN_ENCODING:
-            raise
-        refusal = str(error)
+        return images.image_to_rgb(msg, say)
+    except images.UnknownEncodingError as error:
+        refusal, reason = str(error), error.reason
     try:
         from cv_bridge import CvBridge
-    except ImportError as error:
-        raise NodeError(
-            f'{refusal}, and cv_bridge is not installed; install it or convert the image.',
-            images.UNKNOWN_ENCODING,
-        ) from error
-    try:
+
         return CvBridge().imgmsg_to_cv2(msg, desired_encoding='rgb8')
     except Exception as error:  # it raises whatever OpenCV, NumPy and Boost do
-        raise NodeError(
-            f'{refusal}, and cv_bridge cannot convert it: {error}', images.UNKNOWN_ENCODING
-        ) from error
+        # Compiled for NumPy 1 it fails so, when it is imported or when it first converts.
+        is_broken = isinstance(error, (ImportError, AttributeError, SystemError))
+        if getattr(error, 'name', '') == 'cv_bridge' and isinstance(error, ModuleNotFoundError):
+            way_out = 'cv_bridge is not installed; install it or convert the image'
+        elif not is_broken and 'numpy' not in str(error).lower():
+            way_out = f'cv_bridge cannot convert it: {error}'
+        else:
+            way_out = (
+                f'cv_bridge is broken ({type(error).__name__}: {error}). Most are compiled for '
+                f'NumPy 1, and NumPy {np.__version__} is installed: install "numpy<2", build '
+                'cv_bridge anew, or have the camera publish one of these encodings'
+            )
+        raise NodeError(f'{refusal}, and {way_out}.', reason) from error
 
 
 def info_from_intrinsics(msg: CameraInfo, intrinsics: Intrinsics) -> None:

@@ -68,7 +68,9 @@ class FrameIntake:
         if info is None:
             raise NodeError('No CameraInfo has come yet.', 'no_camera_info')
         compressed = isinstance(image_msg, CompressedImage)
-        image = compressed_to_rgb(image_msg) if compressed else image_to_rgb(image_msg)
+        image = (
+            compressed_to_rgb(image_msg) if compressed else image_to_rgb(image_msg, self._say_once)
+        )
         camera = self._camera_of(info, (image.shape[1], image.shape[0]))
         stamp_ns = stamp_to_ns(image_msg.header.stamp)
         lidar = self._lidar(image_msg, stamp_ns, job.sweeps) if job.sweeps else {}

@@ -24,7 +24,7 @@ BAD_IMAGES = {
     'bad_data_length': {'data': array.array('B', bytes(100))},
     'unknown_encoding': {'encoding': 'holographic8'},
     'empty_image': {'width': 0, 'step': 0, 'data': array.array('B')},
-    'bad_step': {'step': 7},
+    'bad_step': {'step': 7, 'data': array.array('B', bytes(100))},
 }
 NAN = float('nan')
 BAD_INFOS = {

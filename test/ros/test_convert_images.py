@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import sys
+import types
 
 import cv2
 import numpy as np
@@ -130,14 +131,15 @@ def test_padded_view_is_good_enough_for_opencv():
     [
         ('empty_image', {'width': 0}),
         ('empty_image', {'height': 0}),
-        ('bad_step', {'step': 11}),
-        ('bad_step', {'step': 0}),
-        ('bad_data_length', {'step': 2**32 - 1}),
+        ('bad_step', {'step': 11, 'data': array.array('B', bytes(22))}),
+        ('bad_step', {'step': 0, 'data': array.array('B', bytes(26))}),
+        ('bad_data_length', {'step': 2**32 - 1, 'data': array.array('B', bytes(25))}),
         ('bad_data_length', {'height': 3}),
         ('bad_data_length', {'height': 2**32 - 1, 'step': 2**32 - 1}),
         ('bad_step', {'width': 2**32 - 1}),
         ('bad_data_length', {'data': array.array('B')}),
-        ('bad_data_length', {'data': array.array('B', bytes(25))}),
+        ('bad_data_length', {'data': array.array('B', bytes(23))}),
+        ('bad_data_length', {'data': array.array('B', bytes(32))}),  # four bytes a pixel
         ('unknown_encoding', {'encoding': ''}),
         ('unknown_encoding', {'encoding': 'h264'}),
         ('unknown_encoding', {'encoding': '16UC1'}),
@@ -160,8 +162,45 @@ def test_yuv_of_odd_width_is_refused():
 
 def test_refusal_names_the_encoding_and_the_table(monkeypatch):
     monkeypatch.setitem(sys.modules, 'cv_bridge', None)
-    with pytest.raises(NodeError, match=r"'nv21'.*bayer_rggb8.*cv_bridge is not installed"):
-        image_to_rgb(image('nv21', [bytes(4)]))
+    with pytest.raises(NodeError, match=r"'bayer_rggb10'.*nv12.*cv_bridge is not installed"):
+        image_to_rgb(image('bayer_rggb10', [bytes(4)]))
+
+
+def fail(*_, **__):
+    raise fail.error
+
+
+BROKEN = [
+    AttributeError('_ARRAY_API not found'),
+    ImportError('numpy.core.multiarray failed to import'),
+    RuntimeError('module compiled against ABI version 0x1000009 but this version of numpy is 2'),
+    SystemError('initialization of cv_bridge_boost raised unreported exception'),
+    ModuleNotFoundError("No module named 'cv_bridge.boost'", name='cv_bridge.boost'),
+]
+
+
+@pytest.mark.parametrize('error', BROKEN)
+@pytest.mark.parametrize('when', ['imported', 'used'])
+def test_a_cv_bridge_broken_by_numpy_2_is_named_so(when, error, monkeypatch):
+    """It cannot be installed here; these are its errors, at both places where they come."""
+    fail.error = error
+    if when == 'imported':
+        module = types.ModuleType('cv_bridge')
+        module.__getattr__ = fail  # `from cv_bridge import CvBridge`
+    else:
+        module = types.SimpleNamespace(CvBridge=lambda: types.SimpleNamespace(imgmsg_to_cv2=fail))
+    monkeypatch.setitem(sys.modules, 'cv_bridge', module)
+    with pytest.raises(NodeError, match=r'cv_bridge is broken.*"numpy<2".*\.$') as caught:
+        image_to_rgb(image('bayer_rggb10', [bytes(4)]))
+    assert caught.value.reason == 'unknown_encoding'
+
+
+def test_a_whole_cv_bridge_is_not_called_broken(monkeypatch):
+    fail.error = TypeError('[holographic8] is not a color format')
+    bridge = types.SimpleNamespace(CvBridge=lambda: types.SimpleNamespace(imgmsg_to_cv2=fail))
+    monkeypatch.setitem(sys.modules, 'cv_bridge', bridge)
+    with pytest.raises(NodeError, match=r'cv_bridge cannot convert it: .holographic8. is not'):
+        image_to_rgb(image('holographic8', [bytes(4)]))
 
 
 def test_known_encodings_never_touch_cv_bridge(monkeypatch):
