@@ -165,3 +165,53 @@ class AdaptiveSubscription:
         self.incompatible_policy = qos_policy_name_from_kind(event.last_policy_kind)
         if self._timer is not None:
             self.refresh()
+
+
+class PolledSubscription:
+    """A subscription that wakes nobody: its messages wait in the middleware until they are taken.
+
+    For a topic of many small messages of which few are ever looked at: waking an executor for
+    each costs far more than the message. Of messages that nobody takes the newest are kept.
+
+    Args:
+        node: node to subscribe on.
+        message_type: class of the messages.
+        topic: topic name, before remapping.
+        qos: its depth is how many messages wait.
+    """
+
+    def __init__(self, node: Node, message_type: type, topic: str, qos: QoSProfile) -> None:
+        self._node = node
+        self._subscription = node.create_subscription(
+            message_type, topic, _never, qos, callback_group=_Unspun(), raw=True
+        )
+
+    def take(self) -> list[bytes]:
+        """The messages that have come since, serialised, in the order they came."""
+        handle, kind = self._subscription.handle, self._subscription.msg_type
+        messages = []
+        with handle:
+            while taken := handle.take_message(kind, True):
+                messages.append(taken[0])
+        return messages
+
+    def destroy(self) -> None:
+        """Stop receiving."""
+        self._node.destroy_subscription(self._subscription)
+
+
+class _Unspun(CallbackGroup):
+    """A group whose members no executor waits for."""
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing has begun."""
+
+
+def _never(message: bytes) -> None:
+    """The callback of what is polled."""

@@ -10,10 +10,12 @@ import pytest
 
 pytest.importorskip('rclpy')
 from rclpy.qos import ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Int32
 
 from depth_ros.nodes.qos import (
     AdaptiveSubscription,
+    PolledSubscription,
     choose_reliability,
     explain_mismatch,
     keep_last,
@@ -139,3 +141,32 @@ def test_topic_is_the_remapped_full_name(ros: Any) -> None:
     subscription.destroy()
     assert list(node.subscriptions) == []
     subscription.destroy()
+
+
+def test_what_is_polled_waits_in_order_and_wakes_nobody(ros: Any, wait_until: Wait) -> None:
+    """Of more than there is room for the newest are kept."""
+    listener = ros.node('listener')
+    polled = PolledSubscription(listener, Int32, 'numbers', keep_last(4))
+    publisher = ros.node('talker').create_publisher(Int32, 'numbers', keep_last(10))
+    heard: list[int] = []  # by another, so that it is known when all have come
+    ros.node('witness').create_subscription(
+        Int32, 'numbers', lambda msg: heard.append(msg.data), keep_last(10)
+    )
+    wait_until(lambda: publisher.get_subscription_count() == 2, 30.0)
+    assert polled.take() == []
+    for number in range(7):
+        publisher.publish(Int32(data=number))
+    wait_until(lambda: heard == list(range(7)), 30.0)
+    taken: list[int] = []
+
+    def complete() -> bool:
+        taken.extend(deserialize_message(raw, Int32).data for raw in polled.take())
+        return 6 in taken
+
+    wait_until(complete, 30.0)
+    assert taken == list(range(7))[-len(taken) :]
+    assert len(taken) >= 4  # all are there together unless the first were taken meanwhile
+    (subscription,) = (s for s in listener.subscriptions if s.topic_name == '/numbers')
+    assert not subscription.callback_group.can_execute(subscription)
+    polled.destroy()
+    wait_until(lambda: publisher.get_subscription_count() == 1, 30.0)
