@@ -178,7 +178,7 @@ def test_depth_completion_knows_where_its_lidar_was_if_the_raw_calibration_does(
     drive = write_completion(tmp_path)
     raw = open_kitti(tmp_path / DAY / DRIVE).sample(1).frame
     frame = open_kitti(drive).sample(1).frame
-    np.testing.assert_array_equal(frame.T_camera_lidar, raw.T_camera_lidar)
+    np.testing.assert_allclose(frame.T_camera_lidar, raw.T_camera_lidar, atol=1e-12)
     (tmp_path / DAY / 'calib_velo_to_cam.txt').unlink()
     assert open_kitti(drive).sample(1).frame.T_camera_lidar is None
 
@@ -217,12 +217,14 @@ def test_val_selection_cropped_and_the_anonymous_test_set(tmp_path):
     # With the raw drives beside it, or beside the folder above, the crop has their extrinsic.
     drive = write_raw_drive(tmp_path)
     expected = open_kitti(drive, ['image_03']).sample(0).frame.T_camera_lidar
-    np.testing.assert_array_equal(open_kitti(selection).sample(0).frame.T_camera_lidar, expected)
+    found = open_kitti(selection).sample(0).frame.T_camera_lidar
+    np.testing.assert_allclose(found, expected, atol=1e-12)
     (tmp_path / 'raw').mkdir()
     (tmp_path / DAY).rename(tmp_path / 'raw' / DAY)
     (tmp_path / 'depth_selection').mkdir()
     moved = selection.rename(tmp_path / 'depth_selection' / selection.name)
-    np.testing.assert_array_equal(open_kitti(moved).sample(0).frame.T_camera_lidar, expected)
+    found = open_kitti(moved).sample(0).frame.T_camera_lidar
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
     write_image(anonymous / 'image' / '0000000000.png')
     write_text(anonymous / 'intrinsics' / '0000000000.txt', intrinsics)

@@ -89,7 +89,7 @@ def test_half_precision_has_half_the_weights_and_the_same_reference(
     }
     assert onnx.TensorProto.FLOAT16 in types
     for name, wanted in tiny_fp32.golden()[1].items():
-        np.testing.assert_array_equal(tiny_fp16.golden()[1][name], wanted)
+        np.testing.assert_allclose(tiny_fp16.golden()[1][name], wanted, rtol=1e-6)
     graph = onnx.load(tiny_fp16.onnx).graph
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
 

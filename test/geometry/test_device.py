@@ -34,10 +34,17 @@ def up(array):
 
 
 def same(tensor, array):
+    """Whether the two libraries agree.
+
+    They may round differently where instructions differ, which can move a return that lies on
+    the border of two pixels.
+    """
     assert tensor.device.type == 'cpu'
     found = device.download(tensor)
     assert found.dtype == array.dtype
-    return np.array_equal(found, array, equal_nan=found.dtype.kind == 'f')
+    assert found.shape == array.shape
+    agree = np.isclose(found, array, rtol=1e-6, atol=0, equal_nan=found.dtype.kind == 'f')
+    return np.count_nonzero(~agree) <= 1e-3 * agree.size
 
 
 def wild_points(dtype=np.float32, count=20_000):
@@ -142,7 +149,8 @@ def test_cloud(stride):
     expected, found = np.full((2, *clouds.cloud_shape(WIDE, stride)), -1, np.float32)
     clouds.fill_cloud(expected, depth_m, sigma_m, image, WIDE, stride)
     device.fill_cloud(found, up(depth_m), up(sigma_m), up(image), WIDE, stride)
-    assert np.array_equal(found, expected, equal_nan=True)
+    known = [0, 1, 2, 4]  # the fourth is a colour in the bits of a float
+    np.testing.assert_allclose(found[..., known], expected[..., known], rtol=1e-6)
     bits = [cloud[..., 3].copy().view(np.uint32) for cloud in (expected, found)]
     assert np.array_equal(*bits)
     assert bits[0][0, 0] == 0xFFFFFF

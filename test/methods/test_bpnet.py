@@ -105,7 +105,9 @@ def test_weights_of_nyu_get_and_give_tenfold_depth(
     monkeypatch.setattr(method_module, 'network_card', lambda path: nyu)
     estimate = BPNet(tmp_path / 'nyu.safetensors', precision='fp32').estimate(view)
     ((_, engine),) = engines
-    np.testing.assert_allclose(engine.inputs['sparse'][0, 0, :50, :70], 10 * view.sparse_m)
+    np.testing.assert_allclose(
+        engine.inputs['sparse'][0, 0, :50, :70], 10 * view.sparse_m, rtol=1e-6
+    )
     np.testing.assert_allclose(engine.inputs['normalisation'], registry.IMAGENET, rtol=1e-6)
     assert np.nanmax(estimate.depth_m) == pytest.approx(1.2)
     assert np.nanmedian(estimate.sigma_m) == pytest.approx(0.05)
@@ -168,9 +170,9 @@ def test_device_twin_gives_the_network_the_same(
     assert list(from_device) == list(from_host) == list(bpnet.INPUTS)
     for name, array in from_host.items():
         assert str(from_device[name].dtype) == f'torch.{array.dtype}'
-        np.testing.assert_array_equal(from_device[name].numpy(), array)
-    np.testing.assert_array_equal(on_device.depth_m.numpy(), on_host.depth_m)
-    np.testing.assert_array_equal(on_device.sigma_m.numpy(), on_host.sigma_m)
+        np.testing.assert_allclose(from_device[name].numpy(), array, rtol=1e-6)
+    np.testing.assert_allclose(on_device.depth_m.numpy(), on_host.depth_m, rtol=1e-6)
+    np.testing.assert_allclose(on_device.sigma_m.numpy(), on_host.sigma_m, rtol=1e-6)
 
 
 def test_depth_equals_that_of_the_public_function(

@@ -138,7 +138,9 @@ def test_position_embedding_is_as_learned_at_the_size_of_the_training() -> None:
     assert network.position_embedding(37, 36).shape == (1, 1 + 37 * 36, 32)
 
 
-@pytest.mark.parametrize(('precision', 'most_m'), [('fp32', 0), ('fp16', 0.2), ('fp16_all', 0.2)])
+@pytest.mark.parametrize(
+    ('precision', 'most_m'), [('fp32', 1e-4), ('fp16', 0.2), ('fp16_all', 0.2)]
+)
 def test_deployed_is_a_copy_for_one_size(precision: str, most_m: float) -> None:
     network = tiny()
     image = torch.from_numpy(TINY.golden_inputs(70, 98)['image'])
@@ -149,7 +151,7 @@ def test_deployed_is_a_copy_for_one_size(precision: str, most_m: float) -> None:
     assert np.ptp(before) > 1
     np.testing.assert_allclose(depth_m, before, atol=most_m, rtol=0)
     assert deployed.network.pretrained.pos_embed.shape == (1, 36, 32)
-    np.testing.assert_array_equal(network(image), before)
+    np.testing.assert_allclose(network(image), before, rtol=1e-6)
     assert not deployed.training
 
 

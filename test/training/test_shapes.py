@@ -141,7 +141,7 @@ def test_an_extruded_square_narrows_towards_the_top() -> None:
     mesh = shapes.extruded(SQUARE, taper=0.5)
     for height, half in ((0.0, 0.5), (2.0, 0.25), (1.0, 0.375)):  # the middles are at 1 m
         at = mesh.vertices[:, 2] == height
-        np.testing.assert_allclose(np.abs(mesh.vertices[at, 1]), half)
+        np.testing.assert_allclose(np.abs(mesh.vertices[at, 1]), half, rtol=1e-6)
     inside = np.array([0, 0, 1])
     a, b, c = (corners_of(mesh) - inside).transpose(1, 0, 2)
     # Each face and the middle make a pyramid, whichever way the face runs.
