@@ -9,10 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
 from depth_ros.nodes.dds import own_domain
+
+# A machine that is busy with other things makes examples slow, not wrong.
+hypothesis.settings.register_profile(
+    'patient', deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile('patient')
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -258,7 +258,7 @@ def test_flush_decides_what_waits() -> None:
 STAMPS = st.lists(st.integers(0, 900), unique=True, min_size=1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(STAMPS.filter(lambda s: len(s) <= 30), st.lists(st.integers(0, 900), max_size=3))
 def test_in_order_irregular_streams_pair_as_brute_force(
     images: list[int], sweeps: list[int]
@@ -267,7 +267,7 @@ def test_in_order_irregular_streams_pair_as_brute_force(
     check_against_brute_force(images, sorted(set(sweeps)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(STAMPS.filter(lambda s: len(s) <= 30), st.integers(20, 200), st.integers(0, 99))
 def test_in_order_regular_sweeps_pair_as_brute_force(
     images: list[int], period: int, first: int
@@ -288,7 +288,7 @@ def check_against_brute_force(images: list[int], sweeps: list[int]) -> None:
     assert pairs.drops.total() == len(images) - len(expected)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(st.sampled_from('is'), st.integers(0, 5000)), max_size=120),
     st.integers(1, 4),
