@@ -131,11 +131,17 @@ class Intrinsics:
         """Intrinsics from a (3, 3) camera matrix, or the left (3, 3) of a (3, 4) one.
 
         Raises:
-            GeometryError: the matrix has another shape, or skew (not supported by CameraInfo).
+            GeometryError: the matrix has another shape, is transposed, or has skew (not supported
+                by CameraInfo).
         """
         matrix = np.asarray(K, dtype=np.float64)
         if matrix.shape not in ((3, 3), (3, 4)):
             raise GeometryError(f'Camera matrix must be (3, 3) or (3, 4), got {matrix.shape}.')
+        if (np.abs(matrix[[1, 2, 2], [0, 0, 1]]) > 0).any():
+            raise GeometryError(
+                f'Camera matrix must have 0 below its diagonal, got {matrix[:, :3].tolist()}; is '
+                'it transposed?'
+            )
         if abs(matrix[0, 1]) > 1e-9 * max(1.0, abs(matrix[0, 0])):
             raise GeometryError(f'Camera matrix has skew {matrix[0, 1]}; rectify the image first.')
         fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
@@ -214,8 +220,9 @@ class Camera:
             raise GeometryError(
                 f'{self.distortion_model} takes {sizes} coefficients, got {len(self.D)}.'
             )
-        if not all(math.isfinite(x) for x in (*self.D, *self.R_rect)):
-            raise GeometryError(f'Distortion and rectification must be finite, got {self}.')
+        for name, numbers in (('D', self.D), ('R_rect', self.R_rect)):
+            if not all(map(math.isfinite, numbers)):
+                raise GeometryError(f'{name} must be finite, got {list(numbers)}.')
         rotation = np.reshape(self.R_rect, (3, 3)) if len(self.R_rect) == 9 else np.zeros((3, 3))
         orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
         if not orthonormal or np.linalg.det(rotation) < 0:

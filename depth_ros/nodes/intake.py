@@ -111,7 +111,7 @@ class FrameIntake:
             *(info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height),
         )
         if self._camera is None or self._camera[0] != key:
-            self._camera = key, camera_from_info(info, size)
+            self._camera = key, camera_from_info(info, size, self._say_once)
         return self._camera[1]
 
 

@@ -102,6 +102,7 @@ def test_degenerate_intrinsics_are_refused(change, message):
         (np.zeros((3, 3)), 'uncalibrated'),
         (np.full((3, 3), np.nan), 'finite'),
         ([[500, 0.5, 320], [0, 500, 240], [0, 0, 1]], 'skew 0.5; rectify the image first'),
+        ([[500, 0, 0], [0, 500, 0], [320, 240, 1]], 'is it transposed'),
         (np.eye(4), r'must be \(3, 3\) or \(3, 4\), got \(4, 4\)'),
         (np.ones(9), r'got \(9,\)'),
     ],
