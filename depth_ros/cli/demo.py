@@ -97,6 +97,7 @@ def _nodes(
             'rate_hz': args.rate,
             'loop': False,
             'stamps': 'recorded',
+            'preload': True,  # what is measured is playing, not rendering
         },
     }
     logs = args.output / 'log'

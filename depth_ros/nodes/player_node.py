@@ -14,6 +14,7 @@ from rclpy.duration import Duration
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
+from depth_ros.datasets.ahead import ReadAhead
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.open import open_dataset
 from depth_ros.errors import DatasetError
@@ -26,7 +27,7 @@ from depth_ros.nodes.qos import keep_last
 from depth_ros.settings import flatten, option, validate
 
 LIDAR_FRAME = 'lidar'
-KEPT_SAMPLES = 200
+TRIED_SAMPLES = 50  # at the start of a recording whose first sweeps are lost
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class PlayerConfig:
         minimum=0.0,
         maximum=60.0,
     )
+    preload: bool = option(
+        False,
+        'Load the frames before the first is played, so that playing is even from the start; '
+        'else the first come as fast as they can be rendered or read.',
+    )
     autostart: bool = option(True, 'Configure and activate at the start.')
 
     def __post_init__(self) -> None:
@@ -74,14 +80,11 @@ class PlayerNode(ManagedNode):
         super().__init__('player_node', **options)
         params.declare(self, PlayerConfig(), read_only=set(flatten(PlayerConfig())))
         self._config: PlayerConfig = params.read(self, PlayerConfig())
-        self._kept: dict[int, Sample] = {}
         params.warn_of_unknown(self)
 
     def _configure(self, taken: ExitStack) -> None:
-        """Load the frames, so that playing costs nothing, and make the publishers."""
-        taken.callback(self._forget)
-        self._load()
-        first = self._sample(0)
+        """Find a first frame, make the publishers, and have the other frames loaded meanwhile."""
+        index, first = self._open()
         compressed = self._config.image_transport == 'compressed'
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
         self._topics: list[Any] = []
@@ -96,6 +99,15 @@ class PlayerNode(ManagedNode):
             if broadcaster is not None:
                 taken.callback(self.destroy_publisher, broadcaster.pub_tf)
         self._next = 0
+        self._ahead = ReadAhead(
+            self._sample,
+            self._length,
+            self._config.loop,
+            self._skip,
+            known={index: first},
+            preload=self._config.preload,
+        )
+        taken.callback(self._ahead.close)
 
     def _activate(self, taken: ExitStack) -> None:
         """Begin to play, until paused by the deactivation."""
@@ -110,33 +122,31 @@ class PlayerNode(ManagedNode):
         self._topics.append(publisher)
         return publisher
 
-    def _forget(self) -> None:
-        """Free the frames."""
-        self._kept.clear()
+    def _open(self) -> tuple[int, Sample]:
+        """Open the dataset; the first of its frames that can be played, and where it is.
 
-    def _load(self) -> None:
-        """Open the dataset and read what memory has room for; the rest is read when played."""
+        Raises:
+            DatasetError: there is none among the first; the message is that of the very first.
+        """
         config = self._config
         camera = config.camera or open_dataset(config.source).camera_names[0]
         self._dataset: Dataset = open_dataset(config.source, [camera])
         self._length = min(len(self._dataset), config.frames or len(self._dataset))
-        for index in range(min(self._length, KEPT_SAMPLES)):
-            self._kept[index] = self._sample(index)
-            self.get_logger().info(
-                f'Loaded {index + 1} of {self._length} frames.', throttle_duration_sec=5.0
-            )
+        why = DatasetError(f'{config.source} has no frames.')
+        for index in range(min(self._length, TRIED_SAMPLES)):
+            try:
+                return index, self._sample(index)
+            except DatasetError as error:
+                why = error if index == 0 else why
+        raise why
 
     def _sample(self, index: int) -> Sample:
         """A frame that can be played.
 
         Raises:
-            DatasetError: there is none, or it has no sweep to be played.
+            DatasetError: it cannot be read, or has no sweep to be played.
         """
-        sample = self._kept.get(index)
-        if sample is None:
-            if self._length == 0:
-                raise DatasetError(f'{self._config.source} has no frames.')
-            sample = self._dataset.sample(index)
+        sample = self._dataset.sample(index)
         has_sweep = sample.frame.points is not None and sample.frame.T_camera_lidar is not None
         if self._config.lidar and not has_sweep:
             raise DatasetError(
@@ -145,22 +155,37 @@ class PlayerNode(ManagedNode):
             )
         return sample
 
+    def _skip(self, why: str) -> None:
+        """Say which frame is not played."""
+        self.get_logger().warning(f'A frame is skipped. {why}')
+
     def _tick(self) -> None:
         if self._next == 0 and not self._may_begin():
             return
         now_ns = time.monotonic_ns()
         if now_ns - self._played_ns < 0.5e9 / self._config.rate_hz:
             return  # the last tick came late; a camera does not hurry to make up for it
-        self._played_ns = now_ns
-        ended = self._next >= self._length and not self._config.loop
-        if ended or 0 < self._config.frames <= self._next:
+        ended = self._ahead.ended  # asked before `next`, which may take the last
+        if 0 < self._config.frames <= self._next:
             self._end()
         try:
-            self._play(self._sample(self._next % self._length))
+            sample = self._ahead.next()
         except DatasetError as error:
             self.get_logger().error(str(error))
             raise SystemExit(1) from error
+        if sample is None:
+            if ended:
+                self._end()
+            self._say_loading()
+            return
+        self._played_ns = now_ns
+        self._play(sample)
         self._next += 1
+
+    def _say_loading(self) -> None:
+        self.get_logger().info(
+            f'Loaded {self._ahead.loaded} of {self._length} frames.', throttle_duration_sec=5.0
+        )
 
     def _may_begin(self) -> bool:
         """Whether everybody is there, and has been for `settle_s`."""
@@ -235,7 +260,8 @@ class PlayerNode(ManagedNode):
         """End the process once everything has arrived."""
         for publisher in self._topics:
             publisher.wait_for_all_acked(Duration(seconds=5))
-        self.get_logger().info(f'Played {self._next} frames.')
+        lost = f', {self._ahead.lost} of the source skipped' if self._ahead.lost else ''
+        self.get_logger().info(f'Played {self._next} frames{lost}.')
         raise SystemExit(0)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +15,17 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from lifecycle_msgs.srv import GetState
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
+from depth_ros.datasets.base import Sample
+from depth_ros.datasets.open import open_dataset
+from depth_ros.errors import DatasetError
+from depth_ros.nodes import player_node
 from depth_ros.nodes.convert import cloud_to_points, compressed_to_rgb, image_to_rgb
+from depth_ros.nodes.player_node import PlayerNode
 
 pytestmark = pytest.mark.ros
 
@@ -158,4 +169,107 @@ def test_a_recorder_that_cannot_write_says_so(run, tmp_path):
     (tmp_path / 'file').write_text('in the way')
     recorder = run('recorder_node', output=str(tmp_path / 'file' / 'out'))
     assert recorder.wait(60) == 1
-    assert 'Cannot write' in (tmp_path / 'recorder_node.log').read_text()
+    assert 'give another output' in (tmp_path / 'recorder_node.log').read_text()
+
+
+class Slow:
+    """A dataset whose frames after the first come once its gate is open; some cannot be read."""
+
+    camera_names = ('front',)
+
+    def __init__(self, folder: Path, broken: tuple[int, ...] = ()) -> None:
+        self._dataset, self._broken = open_dataset(folder), broken
+        self.gate = threading.Event()
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def sample(self, index: int) -> Sample:
+        if index in self._broken:
+            raise DatasetError(f'{index}.bin is cut.')
+        assert index == 0 or self.gate.wait(60.0)
+        return self._dataset.sample(index)
+
+
+@pytest.fixture
+def play(ros, monkeypatch) -> Iterator[Callable[..., PlayerNode]]:
+    """`play(source, **parameters)` makes a player of a dataset, active, in this process."""
+    players: list[PlayerNode] = []
+
+    def make(source: Slow, **parameters: Any) -> PlayerNode:
+        monkeypatch.setattr(player_node, 'open_dataset', lambda *_: source)
+        settings = {'wait_for_subscribers': False, 'rate_hz': 50.0} | parameters
+        overrides = [Parameter(name, value=value) for name, value in settings.items()]
+        players.append(PlayerNode(context=ros.context, parameter_overrides=overrides))
+        ros.spin(players[-1])
+        assert players[-1].trigger_configure() == TransitionCallbackReturn.SUCCESS
+        return players[-1]
+
+    yield make
+    for player in players:
+        player.trigger_shutdown()
+
+
+def test_a_player_plays_and_answers_while_frames_are_still_read(dataset, play, ros, wait_until):
+    source, listener, images = Slow(dataset), ros.node('listener'), []
+    listener.create_subscription(Image, 'image', images.append, 10)
+    player = play(source)
+    wait_until(player._image.get_subscription_count, 30.0, 'the listener')
+    player.trigger_activate()
+    wait_until(lambda: len(images) == 1, 30.0, 'the first frame')
+    client = ros.node('caller').create_client(GetState, 'player_node/get_state')
+    wait_until(client.service_is_ready, 30.0, 'the service')
+    answer = client.call_async(GetState.Request())
+    wait_until(answer.done, 30.0, 'an answer')
+    assert answer.result().current_state.label == 'active'
+    assert len(images) == 1
+    source.gate.set()
+    wait_until(lambda: len(images) >= 6, 30.0, 'the other frames, and the first again')
+
+
+def test_a_player_that_is_to_preload_begins_when_all_is_read(dataset, play, ros, wait_until):
+    source, listener, images = Slow(dataset), ros.node('listener'), []
+    listener.create_subscription(Image, 'image', images.append, 10)
+    player = play(source, preload=True)
+    wait_until(player._image.get_subscription_count, 30.0, 'the listener')
+    player.trigger_activate()
+    assert player._ahead.next() is None
+    assert images == []
+    source.gate.set()
+    wait_until(lambda: len(images) >= 4, 30.0, 'four frames')
+
+
+def test_frames_that_cannot_be_played_are_skipped_the_first_one_too(
+    dataset, play, ros, wait_until
+):
+    source, listener, clouds = Slow(dataset, broken=(0, 2)), ros.node('listener'), []
+    source.gate.set()
+    listener.create_subscription(PointCloud2, 'points', clouds.append, 10)
+    player = play(source)
+    wait_until(player._points.get_subscription_count, 30.0, 'the listener')
+    player.trigger_activate()
+    wait_until(lambda: len(clouds) >= 4, 30.0, 'clouds')
+    depths_m = [float(cloud_to_points(cloud)[0, 2]) for cloud in clouds[:4]]
+    np.testing.assert_allclose(depths_m, [7.0, 5.0, 7.0, 5.0])  # frames 1 and 3 of 8 m to 5 m
+    assert player._ahead.lost == 2
+
+
+def test_a_paused_player_goes_on_and_a_configured_one_begins_anew(dataset, play, ros, wait_until):
+    source, listener, images = Slow(dataset), ros.node('listener'), []
+    source.gate.set()
+    listener.create_subscription(Image, 'image', images.append, 10)
+    player = play(source)
+    for _ in range(2):
+        wait_until(player._image.get_subscription_count, 30.0, 'the listener')
+        player.trigger_activate()
+        before = len(images)
+        wait_until(lambda before=before: len(images) > before, 30.0, 'an image')
+        player.trigger_deactivate()
+    player.trigger_cleanup()
+    assert not player._ahead._thread.is_alive()
+    assert player.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    images.clear()
+    wait_until(player._image.get_subscription_count, 30.0, 'the listener')
+    player.trigger_activate()
+    wait_until(lambda: images, 30.0, 'the first image')
+    assert np.all(image_to_rgb(images[0]) == 0)
