@@ -101,6 +101,11 @@ def test_what_lies_behind_or_at_the_camera_is_not_seen(depth_m):
     assert not project_lidar(point, EYE, PINHOLE).any()
 
 
+@pytest.mark.parametrize(('depth_m', 'seen'), [(0.09, False), (0.11, True)])
+def test_what_is_farther_than_ten_centimetres_is_seen(depth_m, seen):
+    assert project_lidar(at_pixel(10, 4, depth_m), EYE, PINHOLE).any() == seen
+
+
 def test_bad_returns_vanish_without_a_warning():
     points = np.array([[NAN] * 3, [INF, 0, 1], [0, 0, INF], [0, NAN, 1], [1e38] * 3], np.float32)
     with np.errstate(all='raise'):

@@ -58,6 +58,23 @@ def test_plane_in_space_stays_one_whatever_the_image_shows(step_v, step_u, toler
     assert error.max() < 0.03  # at borders there is support on one side only
 
 
+@pytest.mark.parametrize(('wall_m', 'sigma_m'), [(1.0, 0.0053), (10.0, 0.035), (40.0, 0.485)])
+def test_sigma_of_a_flat_wall_is_its_floor(wall_m, sigma_m):
+    """5 mm, and 3e-4 1/m of inverse depth: times 10 m squared that is 3 cm, at 40 m 48 cm."""
+    estimate = complete(scan(np.full((HEIGHT, WIDTH), wall_m, np.float32)))
+    assert estimate.sigma_m.min() == pytest.approx(sigma_m, rel=0.01)
+
+
+def test_between_returns_sigma_grows_at_an_edge_of_the_image():
+    """The wall is flat, but where the picture changes something else may stand."""
+    sparse_m = scan(np.full((HEIGHT, WIDTH), 10.0, np.float32), step_v=24, step_u=24)
+    _, grey = two_walls(edge=108)  # in the middle between two columns of returns
+    ratio = complete(sparse_m, grey).sigma_m / complete(sparse_m).sigma_m
+    assert ratio[12::24, 108].min() > 1.05
+    np.testing.assert_allclose(ratio[:, :100], 1.0, rtol=1e-3)
+    np.testing.assert_allclose(ratio[:, 116:], 1.0, rtol=1e-3)
+
+
 def test_step_between_two_walls_is_sharp_and_in_place():
     depth_m, grey = two_walls()
     estimate = complete(scan(depth_m), grey).depth_m

@@ -65,6 +65,22 @@ def test_known_period_decides_without_waiting_for_the_next_sweep() -> None:
     assert feed(pairs, 's400') == [(351, 400)]
 
 
+def test_the_period_is_not_mistaken_for_the_gap_that_a_lost_sweep_leaves() -> None:
+    pairs = make()
+    feed(pairs, 's0', 's100', 's200', 's300', 's500', 's600')
+    assert feed(pairs, 'i660') == []  # 700 is expected, not 800
+    assert feed(pairs, 's700') == [(660, 700)]
+
+
+def test_sweeps_that_come_seconds_late_are_not_awaited() -> None:
+    """Half a second and the slop at most, which is six images: depth must not be that old."""
+    pairs = make()
+    feed(pairs, *(f'i{100 * k}' for k in range(20)))
+    for k in range(20, 60):
+        feed(pairs, f'i{100 * k}', f's{100 * (k - 20)}')
+        assert pairs.waiting <= 6
+
+
 def test_image_with_no_sweep_near_yet_waits_for_an_early_one() -> None:
     pairs = make()
     feed(pairs, 's0', 's200', 's400', 's600')

@@ -48,7 +48,7 @@ def stop_after(steps: int) -> Callable[[], bool]:
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_kill_at_a_random_moment(undisturbed: Path, tmp_path: Path, workers: int) -> None:
-    process = start(tmp_path, 'pause_s=0.01', f'run.workers={workers}')
+    process = start(tmp_path, 'pause_s=0.05', f'run.workers={workers}')
     try:
         wait_for(lambda: list(tmp_path.glob('checkpoint_*')))
         delay_s = random.SystemRandom().uniform(0.0, 1.5)
