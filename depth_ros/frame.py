@@ -16,6 +16,7 @@ from depth_ros.errors import FrameError
 
 if TYPE_CHECKING:  # for annotations only: at run time geometry imports frame, never back
     from depth_ros.geometry.camera import Camera, Intrinsics
+    from depth_ros.geometry.mask import ImageMask
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -45,6 +46,7 @@ class Frame:
         sparse_m: (H, W) float32 depth in metres already projected into the rectified camera,
             0 = none; an alternative to `points` for datasets that ship it.
         lidar_stamp_ns: time of the sweep, or None.
+        mask: what of `image` is not to be used, or None.
     """
 
     image: UInt8
@@ -54,10 +56,13 @@ class Frame:
     T_camera_lidar: Float64 | None = None
     sparse_m: Float32 | None = None
     lidar_stamp_ns: int | None = None
+    mask: ImageMask | None = None
 
     def __post_init__(self) -> None:
         height, width = self.camera.intrinsics.height, self.camera.intrinsics.width
         _check(self.image, 'image', (height, width, 3), np.uint8)
+        if self.mask is not None:
+            self.mask.check_size(width, height)
         if self.points is not None:
             if self.points.ndim != 2 or self.points.shape[1] != 3:
                 raise FrameError(f'points must be (N, 3), got {self.points.shape}.')
@@ -80,6 +85,8 @@ class CameraView:
         stamp_ns: time of the image.
         seen: (H, W) False where the camera did not look and the rectified image is black; None =
             it looked everywhere.
+        masked: (H, W) True where nothing is to be known: the image is black, there is no return,
+            and the pipeline takes away what a method says; None = nowhere.
     """
 
     image: UInt8
@@ -87,13 +94,15 @@ class CameraView:
     intrinsics: Intrinsics
     stamp_ns: int = 0
     seen: Bool | None = None
+    masked: Bool | None = None
 
     def __post_init__(self) -> None:
         height, width = self.intrinsics.height, self.intrinsics.width
         _check(self.image, 'image', (height, width, 3), np.uint8)
         _check(self.sparse_m, 'sparse_m', (height, width), np.float32)
-        if self.seen is not None:
-            _check(self.seen, 'seen', (height, width), np.bool_)
+        for name, mask in (('seen', self.seen), ('masked', self.masked)):
+            if mask is not None:
+                _check(mask, name, (height, width), np.bool_)
 
 
 @dataclass(frozen=True)

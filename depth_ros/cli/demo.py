@@ -28,9 +28,10 @@ from depth_ros.evaluation.metrics import mean_scores, score_image
 from depth_ros.evaluation.report import json_text, table, write_json
 from depth_ros.files import write_atomic
 from depth_ros.frame import DepthEstimate, Float64
+from depth_ros.geometry.mask import load_mask
 from depth_ros.geometry.transforms import to_translation_quat
 from depth_ros.nodes.dds import own_domain, use_shared_memory_profile
-from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.config import MaskConfig, PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 from depth_ros.pipeline.result import FusionResult
 
@@ -43,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--output', type=Path, default=Path('out/demo'), metavar='OUT')
     parser.add_argument('--scene', default='street', choices=tuple(WORLDS), help='simulated world')
     parser.add_argument('--rate', type=float, default=10.0, metavar='HZ', help='frames per second')
+    parser.add_argument(
+        '--mask',
+        type=Path,
+        metavar='PNG',
+        help='white where the camera would see the robot itself; there is no depth',
+    )
     parser.add_argument('--json', action='store_true', help='print scores and rates as JSON')
 
 
@@ -51,13 +58,14 @@ def main(args: argparse.Namespace) -> int:
     if importlib.util.find_spec('rclpy') is None:
         raise MissingDependencyError('rclpy', 'ros')
     simulator = Simulator(scene=args.scene)
+    config = _config(simulator, args.mask)
     output: Path = args.output
     output.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     use_shared_memory_profile(environ=environment)
     with (
         own_domain(environment) as domain_id,
-        _nodes(args, simulator, environment) as (player, completion, recorder),
+        _nodes(args, config, simulator, environment) as (player, completion, recorder),
     ):
         print(
             f'Playing {simulator.name}: {len(simulator)} frames at {args.rate:g} Hz through '
@@ -74,12 +82,24 @@ def main(args: argparse.Namespace) -> int:
         print('Waiting until the player has rendered and played its frames.', file=sys.stderr)
         _wait(recorder, (player, completion), output)
     recording = json.loads((output / 'recording' / 'recording.json').read_text())
-    return _judge(output, simulator, recording, args.rate, args.json)
+    return _judge(output, simulator, recording, args.rate, args.json, config)
+
+
+def _config(simulator: Simulator, mask: Path | None) -> PipelineConfig:
+    """The settings of the node; a mask that does not fit the camera is refused."""
+    if mask is None:
+        return PipelineConfig()
+    camera = simulator.camera.intrinsics
+    load_mask(mask).check_size(camera.width, camera.height)
+    return PipelineConfig(mask=MaskConfig(str(mask.absolute())))
 
 
 @contextlib.contextmanager
 def _nodes(
-    args: argparse.Namespace, simulator: Simulator, environment: dict[str, str]
+    args: argparse.Namespace,
+    config: PipelineConfig,
+    simulator: Simulator,
+    environment: dict[str, str],
 ) -> Iterator[Sequence[subprocess.Popen[bytes]]]:
     """The three nodes as processes; at the end they get SIGINT, as from a terminal."""
     recording = args.output / 'recording'
@@ -91,7 +111,10 @@ def _nodes(
             'frames': len(simulator),
             'every': EVERY,
         },
-        'completion_node': _extrinsic_parameters(simulator.T_camera_lidar),
+        'completion_node': {
+            **_extrinsic_parameters(simulator.T_camera_lidar),
+            'mask.file': config.mask.file,
+        },
         'player_node': {
             'source': f'{SIMULATOR_PREFIX}{args.scene}',
             'rate_hz': args.rate,
@@ -163,9 +186,10 @@ def _judge(
     recording: dict[str, Any],
     rate_hz: float,
     as_json: bool = False,
+    config: PipelineConfig | None = None,
 ) -> int:
     """Score and draw what was recorded, print the tables; 1 if a frame was lost."""
-    pipeline = FusionPipeline(PipelineConfig())
+    pipeline = FusionPipeline(config)
     scores = []
     for path in sorted((output / 'recording').glob('*_depth.npy')):
         stamp_ns = int(path.name.partition('_')[0])
@@ -175,8 +199,10 @@ def _judge(
         arrays = (np.load(path.with_name(f'{stamp_ns}_{part}.npy')) for part in ('depth', 'sigma'))
         estimate, truth_m = DepthEstimate(*arrays), sample.depth_gt_m
         assert truth_m is not None  # the simulator always has it
-        scores.append(score_image(estimate.depth_m, estimate.sigma_m, truth_m))
         view = pipeline.observe(sample.frame)
+        if view.masked is not None:
+            truth_m = np.where(view.masked, np.float32(0), truth_m)
+        scores.append(score_image(estimate.depth_m, estimate.sigma_m, truth_m))
         result = FusionResult(view, estimate, pipeline.method_name, {}, None)
         parts = pictures(result, pipeline.config.output, truth_m)
         write_png(output / f'{sample.name}.png', sheet(result, parts))

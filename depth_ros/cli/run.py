@@ -109,7 +109,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _tell_choice(config: PipelineConfig, pipeline: FusionPipeline) -> None:
-    """Say which method runs and why, where settings of networks were given."""
+    """Say which method runs and why, where settings of networks were given; and the mask."""
+    if pipeline.mask is not None:
+        print(pipeline.mask, file=sys.stderr)
     default = PipelineConfig()
     networks = ('bpnet', 'mono', 'engine')
     if any(getattr(config, part) != getattr(default, part) for part in networks):

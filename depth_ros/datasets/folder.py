@@ -5,7 +5,7 @@ The format is explained in docs/datasets.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -27,6 +27,7 @@ from depth_ros.datasets.records import CloudFile, DepthFile, Record, RecordedDat
 from depth_ros.errors import DatasetError
 from depth_ros.frame import Float64
 from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.mask import ImageMask, load_mask
 from depth_ros.geometry.transforms import as_transform, inverse
 
 FRAME_PERIOD_S = Decimal('0.1')  # between frames where none states its time
@@ -42,6 +43,7 @@ class _Description:
     array_key: str | None
     encoding: DepthEncoding | None
     depth_camera: DepthCamera | None
+    masks: dict[str, ImageMask]
 
 
 def open_folder(
@@ -91,7 +93,19 @@ def _parse_description(path: Path, content: dict[str, Any]) -> _Description:
     with blame(f'{path}: depth_camera'):
         beside = content.get('depth_camera')
         depth_camera = None if beside is None else _parse_depth_camera(beside)
-    return _Description(path, content['cameras'], fields, array_key, encoding, depth_camera)
+    masks = dict(_masks(path, content['cameras']))
+    return _Description(path, content['cameras'], fields, array_key, encoding, depth_camera, masks)
+
+
+def _masks(path: Path, cameras: dict[str, Any]) -> Iterator[tuple[str, ImageMask]]:
+    """The masks of the cameras that have one, by the camera's name."""
+    for name, entry in cameras.items():
+        if isinstance(entry, dict) and entry.get('mask') is not None:
+            with blame(f'{path}: cameras: {name}'):
+                mask = load_mask(path.parent / entry['mask'])
+                if 'width' in entry and 'height' in entry:
+                    mask.check_size(int(entry['width']), int(entry['height']))
+            yield name, mask
 
 
 def _without_calibration(cameras: dict[str, Any]) -> set[str]:
@@ -164,6 +178,7 @@ def _record(
         truth=_depth_file(description, of_camera('depth_gt')),
         depth_camera=description.depth_camera,
         T_world_camera=_pose(description, of_camera('T_world_cam')),
+        mask=description.masks.get(camera_name),
     )
 
 

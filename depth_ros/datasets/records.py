@@ -22,6 +22,7 @@ from depth_ros.datasets.images import (
 from depth_ros.errors import DatasetError, GeometryError, SampleError
 from depth_ros.frame import Float32, Float64, Frame
 from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.mask import ImageMask
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO_TIME = re.compile(
@@ -63,6 +64,7 @@ class Record:
         depth_camera: camera of `truth`, if it is not the one of the image.
         T_world_camera: (4, 4) pose of the camera, or None.
         intrinsics_estimated: whether the calibration is a guess.
+        mask: what of the image is not to be used, or None.
     """
 
     frame_id: str
@@ -77,6 +79,7 @@ class Record:
     depth_camera: DepthCamera | None = None
     T_world_camera: Float64 | None = None
     intrinsics_estimated: bool = False
+    mask: ImageMask | None = None
 
     @property
     def name(self) -> str:
@@ -168,6 +171,7 @@ def load(record: Record) -> Sample:
         T_camera_lidar=T_camera_lidar,
         sparse_m=_read_depth(record.sparse, calibrated.camera.rectified),
         lidar_stamp_ns=record.lidar_stamp_ns if record.cloud is not None else None,
+        mask=record.mask,
     )
     truth_m, truth_lost = None, ''
     try:

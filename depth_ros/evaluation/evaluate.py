@@ -204,6 +204,8 @@ def _score(
             raise EvaluationError('There is neither ground truth nor LiDAR to judge by.')
         seen_m, truth_m = hold_out(view.sparse_m, share, image_seed(sample, seed))
         view = replace(view, sparse_m=seen_m)
+    if view.masked is not None:
+        truth_m = np.where(view.masked, np.float32(0), truth_m)  # where nobody asks for depth
     result = pipeline.complete(view)
     estimate = result.estimate
     if not result.is_metric:

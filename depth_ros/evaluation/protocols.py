@@ -71,6 +71,7 @@ def crop(sample: Sample, left: int, top: int, width: int, height: int) -> Sample
         image=np.ascontiguousarray(frame.image[window]),
         camera=Camera(intrinsics.cropped(left, top, width, height)),
         sparse_m=None if frame.sparse_m is None else frame.sparse_m[window].copy(),
+        mask=None if frame.mask is None else frame.mask.cropped(left, top, width, height),
     )
     truth_m = sample.depth_gt_m
     return replace(

@@ -21,7 +21,7 @@ from depth_ros.nodes.publishers import DepthPublishers
 from depth_ros.nodes.qos import AdaptiveSubscription
 from depth_ros.nodes.worker import LatestWorker
 from depth_ros.pipeline.config import PipelineConfig
-from depth_ros.pipeline.fusion import FusionPipeline, make_method, same_method, warm_up
+from depth_ros.pipeline.fusion import FusionPipeline, make_mask, make_method, same_method, warm_up
 from depth_ros.pipeline.sync import Pair
 from depth_ros.pipeline.upgrade import Upgrade
 from depth_ros.settings import flatten
@@ -108,6 +108,8 @@ class DepthNode(ManagedNode):
         """Take new settings; the worker applies them before its next frame."""
         if not same_method(config, self._config):
             make_method(config)  # what cannot be made is refused now, not at the next frame
+        if config.mask != self._config.mask:
+            make_mask(config)  # likewise
         self._config = config
 
     # Lifecycle
@@ -208,9 +210,11 @@ class DepthNode(ManagedNode):
         self._monitor.published(frame, result, times)
 
     def _announce(self) -> None:
-        """Log the method in use whenever it, or the reason for it, is another than before."""
+        """Log the method in use, and the mask, whenever they or their reason have changed."""
         pipeline, failure = self._pipeline, self._upgrade.status.failure
         text = f'Method {pipeline.method_name}: {failure or pipeline.method_reason}.'
+        if pipeline.mask is not None:
+            text += f' {pipeline.mask}'
         if text == self._announced:
             return
         self._announced = text

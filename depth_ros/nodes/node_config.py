@@ -13,6 +13,7 @@ MONOCULAR_SETTINGS = (
     'image_is_rectified',
     'mono.',
     'engine.',
+    'mask.',
     'output.',
     'points.',
     'sync.camera_timeout_s',

@@ -20,7 +20,11 @@ class ProjectionConfig:
     """LiDAR returns to sparse depth."""
 
     min_range_m: float = option(
-        1.0, 'Returns nearer to the LiDAR than this are dropped [m].', minimum=0.0, maximum=100.0
+        0.1,
+        'Returns nearer to the LiDAR than this are dropped [m]; those of the robot itself are for '
+        'the box.',
+        minimum=0.0,
+        maximum=100.0,
     )
     max_range_m: float = option(
         120.0, 'Returns farther from the LiDAR than this are dropped [m].', minimum=1.0
@@ -63,6 +67,17 @@ class ProjectionConfig:
                 f'projection.ego_box_min must not be above ego_box_max on any axis, got {lower} '
                 f'and {upper}.'
             )
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """What of the image is not to be used."""
+
+    file: str = option(
+        '',
+        'PNG of the size of the image as it arrives, 8-bit grey, white where the robot itself is '
+        'in the way (or, with an alpha channel, opaque): no depth, no colour, no returns there.',
+    )
 
 
 @dataclass(frozen=True)
@@ -250,6 +265,7 @@ class PipelineConfig:
         False, 'The image arrives rectified although its CameraInfo has distortion (image_rect).'
     )
     projection: ProjectionConfig = field(default_factory=ProjectionConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
     guided: GuidedConfig = field(default_factory=GuidedConfig)
     lite: LiteConfig = field(default_factory=LiteConfig)
     bpnet: BPNetConfig = field(default_factory=BPNetConfig)

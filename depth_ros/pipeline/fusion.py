@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from depth_ros.errors import EngineError, PipelineError
-from depth_ros.frame import CameraView, DepthKind, Float64, Frame
+from depth_ros.frame import Bool, CameraView, DepthKind, Float64, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.distortion import rectify_image, seen_mask
+from depth_ros.geometry.mask import ImageMask, hide, load_mask
 from depth_ros.geometry.resize import resize_image
 from depth_ros.methods.base import DepthMethod, Preparable, release
 from depth_ros.methods.mono import mono_weights
@@ -49,12 +50,14 @@ class FusionPipeline:
     Attributes:
         wanted: the method that the settings ask for; `use` may put another one in its place.
         wanted_reason: why it is wanted.
+        mask: that of the settings, or None.
         method_reason: why the one in use was taken.
     """
 
     def __init__(self, config: PipelineConfig | None = None, has_lidar: bool = True) -> None:
         self.config = config or PipelineConfig()
         self._has_lidar = has_lidar
+        self.mask = make_mask(self.config)
         self.wanted, self.wanted_reason = make_method(self.config)
         self._method, self.method_reason = self.wanted, self.wanted_reason
         self.calibrator = self._calibrator()
@@ -102,12 +105,17 @@ class FusionPipeline:
         intrinsics = self._output_intrinsics(camera)
         image = rectify_image(frame.image, camera)
         image = resize_image(image, intrinsics.width, intrinsics.height)
+        masked = self._masked(frame, camera, intrinsics)
+        if masked is not None:
+            image = hide(image, masked)
         watch.stage('rectify')
         sparse_m = self._sparse_depth(stages, frame, camera, T_camera_lidar)
         if intrinsics != camera.rectified:
             sparse_m = stages.resize_sparse(sparse_m, intrinsics.width, intrinsics.height)
+            if masked is not None:
+                sparse_m = stages.without(sparse_m, masked)
         seen = seen_mask(camera, intrinsics.width, intrinsics.height)
-        view = stages.view(image, sparse_m, intrinsics, frame.stamp_ns, seen)
+        view = stages.view(image, sparse_m, intrinsics, frame.stamp_ns, seen, masked)
         watch.stage('project')
         return view
 
@@ -167,6 +175,8 @@ class FusionPipeline:
             self.use(_create(STAND_IN, config), self.method_reason)
         if self.method_name == name == STAND_IN:  # its raw sigma is the same under all settings
             self.calibrator = learnt
+        if config.mask != self.config.mask:
+            self.mask = make_mask(config)
         recalibrate = config.calibration != self.config.calibration
         self.config = config
         if recalibrate:
@@ -199,6 +209,12 @@ class FusionPipeline:
         full = camera.rectified
         return full.resized(max(1, round(full.width * scale)), max(1, round(full.height * scale)))
 
+    def _masked(self, frame: Frame, camera: Camera, intrinsics: Intrinsics) -> Bool | None:
+        """Where a view (H, W) of a frame is masked, by the settings or by the frame's own mask."""
+        size = intrinsics.width, intrinsics.height
+        masks = [mask.in_view(camera, *size) for mask in (self.mask, frame.mask) if mask]
+        return np.logical_or.reduce(masks) if masks else None
+
     def _sparse_depth(
         self,
         stages: HostStages | DeviceStages,
@@ -225,12 +241,15 @@ class FusionPipeline:
         else:
             size = camera.rectified.height, camera.rectified.width
             return stages.upload(np.zeros(size, np.float32))
+        masked = self._masked(frame, camera, camera.rectified)
+        if masked is not None:
+            sparse_m = stages.without(sparse_m, masked)
         if not sparse_m.any():
             if not needed:
                 return sparse_m
             raise PipelineError(
                 'No LiDAR return falls into the image; check the extrinsic (T_camera_lidar), '
-                'the range limits and that the sweep is not empty.'
+                'the range limits, the mask and that the sweep is not empty.'
             )
         if config.occlusion_filter:
             margin, window_px = config.occlusion_margin, config.occlusion_window_px
@@ -268,6 +287,15 @@ def make_method(config: PipelineConfig) -> tuple[DepthMethod, str]:
     """
     name, reason = choose(config.method, config.bpnet.weights, config.engine.backend)
     return _create(name, config), reason
+
+
+def make_mask(config: PipelineConfig) -> ImageMask | None:
+    """The image mask that the settings name, if any.
+
+    Raises:
+        GeometryError: its file is no mask.
+    """
+    return load_mask(config.mask.file) if config.mask.file else None
 
 
 def same_method(a: PipelineConfig, b: PipelineConfig, name: str = '') -> bool:

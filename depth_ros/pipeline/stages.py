@@ -81,6 +81,10 @@ class HostStages:
     remove_occluded = staticmethod(remove_occluded)
     resize_sparse = staticmethod(resize_sparse)
 
+    def without(self, sparse_m: Float32, masked: Bool) -> Float32:
+        """Sparse depth (H, W) without the returns that are masked."""
+        return np.where(masked, np.float32(0), sparse_m)
+
     def view(
         self,
         image: UInt8,
@@ -88,13 +92,19 @@ class HostStages:
         intrinsics: Intrinsics,
         stamp_ns: int,
         seen: Bool | None,
+        masked: Bool | None,
     ) -> CameraView:
         """The view of a rectified image and its sparse depth."""
-        return CameraView(image, sparse_m, intrinsics, stamp_ns, seen)
+        return CameraView(image, sparse_m, intrinsics, stamp_ns, seen, masked)
 
     def estimate(self, view: CameraView, seen_m: Float32) -> tuple[DepthEstimate, OnDevice | None]:
         """The raw estimate of a view from a part of its sparse depth, and what a device has."""
-        return self._method.estimate(replace(view, sparse_m=seen_m)), None
+        raw = self._method.estimate(replace(view, sparse_m=seen_m))
+        if view.masked is None:
+            return raw, None
+        unknown = np.float32(np.nan)
+        depth_m, sigma_m = (np.where(view.masked, unknown, x) for x in (raw.depth_m, raw.sigma_m))
+        return DepthEstimate(depth_m, sigma_m, raw.kind), None
 
 
 class DeviceStages:
@@ -123,6 +133,10 @@ class DeviceStages:
     remove_occluded = staticmethod(twins.remove_occluded)
     resize_sparse = staticmethod(twins.resize_sparse)
 
+    def without(self, sparse_m: Tensor, masked: Bool) -> Tensor:
+        """Sparse depth (H, W) without the returns that are masked."""
+        return sparse_m.masked_fill(self.upload(masked), 0.0)
+
     def view(
         self,
         image: UInt8,
@@ -130,10 +144,11 @@ class DeviceStages:
         intrinsics: Intrinsics,
         stamp_ns: int,
         seen: Bool | None,
+        masked: Bool | None,
     ) -> UploadedView:
         """The view of a rectified image and its sparse depth, here and on the device."""
         on_device = DeviceView(self.upload(image), sparse_m, intrinsics, stamp_ns)
-        view = UploadedView(image, twins.download(sparse_m), intrinsics, stamp_ns, seen)
+        view = UploadedView(image, twins.download(sparse_m), intrinsics, stamp_ns, seen, masked)
         object.__setattr__(view, 'on_device', on_device)
         return view
 
@@ -145,6 +160,8 @@ class DeviceStages:
         raw = self._method.estimate_on(seen)
         # In fresh memory, since the next frame may reuse that of the method's tensors.
         both = torch.stack((raw.depth_m, raw.sigma_m))
+        if view.masked is not None:
+            both = both.masked_fill(self.upload(view.masked), math.nan)
         depth_m, sigma_m = twins.download(both)
         estimate = DepthEstimate(depth_m, sigma_m, raw.kind)
         return estimate, OnDevice(seen, DeviceEstimate(both[0], both[1], raw.kind))

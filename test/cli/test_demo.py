@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -101,3 +102,32 @@ def test_judge_fails_if_a_frame_was_lost(
     recording = record(tmp_path / 'recording', simulator, 0.2, lost=1)
     assert demo._judge(tmp_path, simulator, recording, 10.0) == 1
     assert '1 frames were lost' in capsys.readouterr().err
+
+
+def test_judge_leaves_out_what_is_masked(tmp_path: Path, simulator: Simulator) -> None:
+    recording = record(tmp_path / 'recording', simulator, 0.2)
+    for path in (tmp_path / 'recording').glob('*_depth.npy'):
+        depth_m = np.load(path)
+        depth_m[80:] += 5.0
+        np.save(path, depth_m)
+    masked = np.zeros((108, 192), np.uint8)
+    masked[80:] = 255
+    assert cv2.imwrite(str(tmp_path / 'bonnet.png'), masked)
+    config = demo._config(simulator, tmp_path / 'bonnet.png')
+    assert config.mask.file == str(tmp_path / 'bonnet.png')
+    assert demo._judge(tmp_path, simulator, recording, 10.0, config=config) == 0
+    accuracy = json.loads((tmp_path / 'scores.json').read_text())['accuracy']
+    assert accuracy['mae_mm'] == pytest.approx(200.0, abs=0.1)
+
+
+def test_a_mask_of_another_size_is_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip('rclpy')
+    half = np.zeros((180, 320), np.uint8)
+    half[90:] = 255
+    assert cv2.imwrite(str(tmp_path / 'half.png'), half)
+    out = tmp_path / 'out'
+    assert main(['demo', '-o', str(out), '--mask', str(tmp_path / 'half.png')]) == 2
+    assert 'half.png is 320x180 and the image 640x360' in capsys.readouterr().err
+    assert not out.exists()

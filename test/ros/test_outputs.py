@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
 from depth_ros.nodes.publishers import DepthPublishers
@@ -80,11 +81,10 @@ def test_a_node_whose_input_is_the_rectified_image_does_not_answer_itself(ros):
         'rectified', context=ros.context, cli_args=['--ros-args', '-r', 'image:=image_rect']
     )
     ros.spin(remapped)
-    outputs = DepthPublishers(remapped, '32FC1')
+    DepthPublishers(remapped, '32FC1')
     names = [publisher.topic_name for publisher in remapped.publishers]
     assert '/depth/image_rect' in names
     assert '/image_rect' not in names
-    outputs.destroy()
 
 
 @pytest.mark.parametrize('gated', [True, False])
@@ -131,3 +131,53 @@ def test_the_rectified_image_is_wanted_once_somebody_listens(ros, wait_until):
     assert not outputs.wanted
     ros.node('viewer').create_subscription(Image, 'image_rect', lambda msg: None, 10)
     wait_until(lambda: outputs.wanted, 30.0, 'a listener')
+
+
+@pytest.fixture
+def mask_file(tmp_path):
+    masked = np.zeros((64, 96), np.uint8)
+    masked[48:, 20:70] = 255
+    path = tmp_path / 'bonnet.png'
+    assert cv2.imwrite(str(path), masked)
+    return path
+
+
+def test_what_the_mask_hides_is_in_no_output(rig, mask_file):
+    one = rig(**{'mask.file': str(mask_file), 'points.gated': False}).start()
+    images = ['depth/image_dense', 'depth/image_rect', 'depth/uncertainty']
+    *depths, color, cloud = heard_together(
+        one, [*images, 'image_rect', 'depth/points'], image=lambda: patterned(one)
+    )
+    hidden = np.zeros((64, 96), bool)
+    hidden[48:, 20:70] = True
+    for msg in depths:
+        assert np.array_equal(np.isnan(pixels_of(msg)), hidden)
+    points, image = pixels_of(cloud), pixels_of(color, np.uint8)
+    assert np.array_equal(np.isnan(points[..., 2]), hidden)
+    assert not points[hidden][:, 3].any()
+    assert np.array_equal(image, np.where(hidden[..., None], 0, pattern()))
+
+
+def test_a_wrong_mask_is_refused_and_one_of_another_size_costs_its_frames(rig, mask_file):
+    one = rig().start()
+    one.send_until(lambda: one.depth, 'depth')
+
+    def set_mask(path):
+        return one.node.set_parameters([Parameter('mask.file', value=str(path))])[0]
+
+    refused = set_mask(mask_file.with_name('none.png'))
+    assert not refused.successful
+    assert 'none.png cannot be read' in refused.reason
+    small = mask_file.with_name('small.png')
+    cv2.imwrite(str(small), cv2.imread(str(mask_file), cv2.IMREAD_UNCHANGED)[:, ::2])
+    assert set_mask(small).successful
+    one.send_until(lambda: one.dropped('mask_size'), 'refused frames')
+    assert 'small.png is 48x64 and the image 96x64' in one.value('output', 'message')
+    assert set_mask('').successful
+    known = len(one.depth)
+    one.send_until(lambda: len(one.depth) > known, 'depth without the mask')
+
+
+def test_a_node_with_a_wrong_mask_does_not_start(rig, tmp_path):
+    one = rig(**{'mask.file': str(tmp_path / 'none.png')})
+    assert one.node.trigger_configure() == TransitionCallbackReturn.FAILURE
