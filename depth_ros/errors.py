@@ -3,6 +3,9 @@
 A message gives the offending value and the way out. Catch `DepthRosError` to catch them all.
 """
 
+import importlib
+from types import ModuleType
+
 
 class DepthRosError(Exception):
     """Base of everything this package raises on purpose.
@@ -88,9 +91,38 @@ class NodeError(DepthRosError):
 
 
 class MissingDependencyError(DepthRosError):
-    """An optional library is not installed; the message names the extra that brings it."""
+    """An optional library is not installed or is broken; the message has the way out.
 
-    def __init__(self, library: str, extra: str) -> None:
-        super().__init__(
-            f'{library!r} is not installed; install it with `pip install "depth_ros[{extra}]"`.'
+    Args:
+        library: name of the module.
+        extra: of this package, which brings it.
+        cause: what its import raised, if it is there and broken.
+    """
+
+    def __init__(self, library: str, extra: str, cause: Exception | None = None) -> None:
+        command = f'pip install "depth_ros[{extra}]"'
+        message = f'{library!r} is not installed; install it with `{command}`.'
+        if cause is not None:
+            why = ' '.join(f'{type(cause).__name__}: {cause}'.split()).rstrip('.')
+            message = (
+                f'{library!r} is installed but cannot be imported ({why}); repair that, or '
+                f'install it anew with `{command} --force-reinstall`.'
+            )
+        super().__init__(message)
+
+
+def import_optional(library: str, extra: str) -> ModuleType:
+    """An optional library, imported where it is used.
+
+    Raises:
+        MissingDependencyError: it is not there, or its import raises anything: a shared library
+            that is missing is an `OSError`, one built for another NumPy an `AttributeError`.
+    """
+    try:
+        return importlib.import_module(library)
+    except Exception as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name in (
+            library,
+            library.partition('.')[0],
         )
+        raise MissingDependencyError(library, extra, None if absent else error) from error

@@ -40,7 +40,7 @@ def _core() -> Iterator[Finding]:
     for what, module in (('NumPy', 'numpy'), ('OpenCV', 'cv2')):
         try:
             yield Finding(OK, what, importlib.import_module(module).__version__)
-        except ImportError as error:
+        except Exception as error:  # as ImportError, or what a broken library raises
             way_out = 'install it again: pip install --force-reinstall depth_ros'
             yield Finding(FAIL, what, _one_line(error), way_out)
     cores = os.cpu_count() or 1

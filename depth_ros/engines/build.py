@@ -10,7 +10,7 @@ from typing import Any
 from depth_ros.engines.build_monitor import BuildMonitor, Progress
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.tensorrt_engine import import_tensorrt, tensorrt_logger
-from depth_ros.errors import EngineError
+from depth_ros.errors import EngineError, MissingDependencyError, import_optional
 from depth_ros.files import write_atomic
 
 WORKSPACE_MIB = 1024  # scratch memory of a layer; a Jetson with 8 GB must keep the rest
@@ -23,7 +23,7 @@ def tensorrt_version() -> str | None:
     """Version of TensorRT in full, such as `10.3.0.30`; None where it cannot be imported."""
     try:
         import tensorrt
-    except (ImportError, OSError):
+    except Exception:  # whatever is broken there
         return None
     return str(tensorrt.__version__)
 
@@ -138,9 +138,9 @@ def _onnx_types(onnx: Path) -> dict[str, str]:
     then holds too many layers, which costs time but no accuracy.
     """
     try:
-        import onnx as onnx_library
-    except ImportError:
-        _log.info('onnx is not installed; TensorRT may hold more than the depth path at FP32.')
+        onnx_library = import_optional('onnx', 'export')
+    except MissingDependencyError as error:
+        _log.info('TensorRT may hold more than the depth path at FP32: %s', error)
         return {}
     graph = onnx_library.load(str(onnx), load_external_data=False).graph
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from types import ModuleType
 
-from depth_ros.errors import MissingDependencyError
+from depth_ros.errors import import_optional
 
 MAX_DEFAULT_THREADS = 8  # a network of ours gains little beyond, and a robot has more to do
 
@@ -28,12 +28,8 @@ def import_torch() -> ModuleType:
     runtime reads this from the environment once; values that the user set stay.
 
     Raises:
-        MissingDependencyError: it is not installed.
+        MissingDependencyError: it is not installed, or broken.
     """
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     os.environ.setdefault('GOMP_SPINCOUNT', '0')
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError('torch', 'torch') from error
-    return torch
+    return import_optional('torch', 'torch')

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import importlib
 import importlib.util
 import logging
 import shutil
@@ -21,7 +20,7 @@ from depth_ros.engines.lock import locked
 from depth_ros.engines.network import family_of, load_network
 from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.self_check import check
-from depth_ros.errors import EngineError, MissingDependencyError, ModelError
+from depth_ros.errors import EngineError, ModelError, import_optional
 from depth_ros.files import cache_dir, sha256_of
 from depth_ros.models.base import Arrays, NetworkFamily, Shipped
 
@@ -102,13 +101,10 @@ def require_libraries() -> None:
     """Refuse to start where an export cannot end.
 
     Raises:
-        MissingDependencyError: a library is not installed.
+        MissingDependencyError: a library is not installed, or broken.
     """
     for library, extra in _NEEDED.items():
-        try:
-            importlib.import_module(library)
-        except ImportError as error:
-            raise MissingDependencyError(library, extra) from error
+        import_optional(library, extra)
 
 
 @functools.cache

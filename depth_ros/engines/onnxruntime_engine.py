@@ -11,7 +11,7 @@ from depth_ros.engines.base import PROVIDERS
 from depth_ros.engines.cpu import thread_count
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.signature import InputSpec, check_inputs
-from depth_ros.errors import EngineError, MissingDependencyError
+from depth_ros.errors import EngineError, import_optional
 
 _DTYPES = {
     'tensor(float)': 'float32',
@@ -34,24 +34,21 @@ class OnnxRuntimeEngine:
 
     Raises:
         EngineError: ONNX Runtime refuses the file, or has not this provider.
-        MissingDependencyError: it is not installed.
+        MissingDependencyError: it is not installed, or broken.
     """
 
     backend = 'onnxruntime'
     device = 'cpu'  # where its inputs and outputs are
 
     def __init__(self, exported: Exported, threads: int = 0, provider: str = 'cpu') -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingDependencyError('onnxruntime', 'onnxruntime') from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = thread_count(threads)
-        options.log_severity_level = 3  # errors; it warns of every node that it folds
-        # Threads that wait sleep: spinning takes the cores from the rest of the robot.
-        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        onnxruntime = import_optional('onnxruntime', 'onnxruntime')
         self.precision = exported.precision
         try:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = thread_count(threads)
+            options.log_severity_level = 3  # errors; it warns of every node that it folds
+            # Threads that wait sleep: spinning takes the cores from the rest of the robot.
+            options.add_session_config_entry('session.intra_op.allow_spinning', '0')
             self._session: Any = onnxruntime.InferenceSession(
                 str(exported.onnx), options, providers=_providers(provider, self.precision)
             )

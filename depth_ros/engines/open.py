@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import logging
 import os
 import sys
@@ -24,7 +23,13 @@ from depth_ros.engines.plans import open_tensorrt
 from depth_ros.engines.self_check import SelfCheckError, check
 from depth_ros.engines.tensorrt_engine import import_tensorrt
 from depth_ros.engines.torch_engine import TorchEngine
-from depth_ros.errors import DepthRosError, EngineError, MissingDependencyError
+from depth_ros.errors import (
+    DepthRosError,
+    EngineError,
+    MissingDependencyError,
+    ModelError,
+    import_optional,
+)
 
 _ON_CPU: dict[str, Callable[[Exported, int], Engine]] = {
     'onnxruntime': OnnxRuntimeEngine,
@@ -150,11 +155,15 @@ def open_engine(
             chosen = suited(request, candidate, backend)
             try:
                 return _open(candidate, chosen, threads, may_build, progress)
-            except (EngineError, MissingDependencyError) as error:
+            except ModelError:  # no other candidate would find other weights
+                raise
+            except Exception as error:  # what a broken library raises is an obstacle like others
                 waits = isinstance(error, NotBuiltError) and not may_skip
                 if backend != 'auto' or waits:
                     raise
-                candidate = dataclasses.replace(candidate, obstacle=str(error))
+                foreign = not isinstance(error, DepthRosError)
+                obstacle = f'{type(error).__name__}: {error}' if foreign else str(error)
+                candidate = dataclasses.replace(candidate, obstacle=obstacle)
                 _log.warning('%s is passed over: %s', candidate, error)
         refused.append(candidate)
     raise _nothing(request.family, refused)
@@ -261,14 +270,17 @@ def _cuda_obstacle() -> str:
         torch = import_torch()
     except MissingDependencyError as error:
         return str(error)
-    if torch.cuda.is_available():
-        return ''
+    try:
+        if torch.cuda.is_available():
+            return ''
+    except Exception as error:  # a driver may be as broken as a library
+        return f'PyTorch {torch.__version__} cannot look for a CUDA device: {error}'
     return f'PyTorch {torch.__version__} finds no CUDA device.'
 
 
 def _missing(library: str) -> str:
     try:
-        importlib.import_module(library)
-    except ImportError:
-        return str(MissingDependencyError(library, library))
+        import_optional(library, library)
+    except MissingDependencyError as error:
+        return str(error)
     return ''

@@ -10,7 +10,7 @@ import numpy as np
 from depth_ros.engines.cpu import thread_count
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.signature import InputSpec, check_inputs
-from depth_ros.errors import EngineError, MissingDependencyError
+from depth_ros.errors import EngineError, import_optional
 
 
 class OpenVinoEngine:
@@ -24,17 +24,14 @@ class OpenVinoEngine:
 
     Raises:
         EngineError: OpenVINO refuses the file.
-        MissingDependencyError: it is not installed.
+        MissingDependencyError: it is not installed, or broken.
     """
 
     backend = 'openvino'
     device = 'cpu'
 
     def __init__(self, exported: Exported, threads: int = 0) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise MissingDependencyError('openvino', 'openvino') from error
+        openvino = import_optional('openvino', 'openvino')
         settings = {
             'INFERENCE_NUM_THREADS': thread_count(threads),
             'ENABLE_CPU_PINNING': 'NO',  # pinned threads cannot leave a core that others need
@@ -44,7 +41,7 @@ class OpenVinoEngine:
         self.precision = exported.precision
         try:
             self._network: Any = openvino.Core().compile_model(exported.onnx, 'CPU', settings)
-        except RuntimeError as error:
+        except Exception as error:  # also of an install that lacks a part
             raise EngineError(f'OpenVINO refuses {exported.onnx}: {error}') from error
         self._signature = {
             port.any_name: InputSpec(tuple(port.shape), str(port.element_type.to_dtype()))

@@ -177,7 +177,7 @@ def import_tensorrt() -> ModuleType:
         )
     try:
         import tensorrt
-    except (ImportError, OSError) as error:
+    except Exception as error:  # a library that it needs may be missing or broken
         raise EngineError(
             f'TensorRT cannot be imported ({error}). On a Jetson JetPack brings it; a virtual '
             f'environment sees it if made with --system-site-packages. Elsewhere '

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.errors import MissingDependencyError
+from depth_ros.errors import import_optional
 from depth_ros.frame import DepthKind, Float32, Float64
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.cloud import Gate, check_cloud
@@ -71,10 +71,7 @@ def upload(array: npt.NDArray[Any], device: str) -> Tensor:
     Raises:
         MissingDependencyError: PyTorch is not installed.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError('torch', 'torch') from error
+    torch = import_optional('torch', 'torch')
     tensor = torch.from_numpy(np.require(array, requirements=('C', 'W')))
     if torch.device(device).type == 'cuda':
         tensor = tensor.pin_memory()  # a GPU fetches by itself only what cannot be paged out

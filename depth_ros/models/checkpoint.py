@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from depth_ros.errors import DepthRosError, MissingDependencyError, ModelError
+from depth_ros.errors import DepthRosError, ModelError, import_optional
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,18 +87,11 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _safetensors() -> Any:
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise MissingDependencyError('safetensors', 'torch') from error
-    return safetensors.torch
+    return import_optional('safetensors.torch', 'torch')
 
 
 def _unpickled(file: Path | io.BytesIO) -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError('torch', 'torch') from error
+    torch = import_optional('torch', 'torch')
     return torch.load(file, map_location='cpu', weights_only=True)
 
 

@@ -7,13 +7,12 @@ import dataclasses
 import datetime
 import fcntl
 import hashlib
-import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depth_ros.errors import MissingDependencyError, ModelError
+from depth_ros.errors import ModelError, import_optional
 from depth_ros.files import sha256_of, write_atomic
 from depth_ros.models.checkpoint import read_state_dict
 from depth_ros.models.download import Progress, discard, download
@@ -81,10 +80,7 @@ class _UnusableError(ModelError):
 def _require_libraries() -> None:
     """Before hundreds of megabytes are downloaded."""
     for library in ('torch', 'safetensors'):
-        try:
-            importlib.import_module(library)
-        except ImportError as error:
-            raise MissingDependencyError(library, 'torch') from error
+        import_optional(library, 'torch')
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from depth_ros.engines.open import (
     suited,
 )
 from depth_ros.errors import EngineError, ModelError
+from depth_ros.methods.registry import choose
 from depth_ros.models.registry import family
 
 torch = pytest.importorskip('torch')
@@ -125,6 +126,54 @@ def test_without_the_device_file_of_a_gpu_nobody_is_asked(
         device.touch()
         assert "'torch' is not installed" in {str(o): o.obstacle for o in candidates()}[way], name
         device.unlink()
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Missing:
+    """Makes libraries look as if they were installed badly."""
+
+    def spoil(*libraries: str) -> None:
+        folder = tmp_path / 'site'
+        folder.mkdir()
+        for library in libraries:
+            (folder / f'{library}.py').write_text('raise OSError("libcudart.so.12: none")\n')
+            for name in [n for n in sys.modules if n.partition('.')[0] == library]:
+                monkeypatch.delitem(sys.modules, name)
+        monkeypatch.syspath_prepend(str(folder))
+
+    return spoil
+
+
+def test_a_broken_library_is_an_obstacle_in_words_and_auto_goes_on(broken: Missing) -> None:
+    broken('onnxruntime')
+    found = {str(one): one.obstacle for one in candidates()}['onnxruntime on cpu']
+    assert 'cannot be imported (OSError: libcudart.so.12: none)' in found
+    assert choose_backend().backend != 'onnxruntime'
+
+
+def test_with_no_library_that_works_auto_is_guided_and_says_why(
+    broken: Missing, missing: Missing
+) -> None:
+    broken('onnxruntime', 'openvino')
+    missing('torch')
+    name, reason = choose('auto')
+    assert name == 'guided'
+    assert 'onnxruntime: ' in reason
+    assert 'OSError: libcudart.so.12: none' in reason
+
+
+@pytest.mark.parametrize('fault', [OSError('no cuDNN'), RuntimeError('odd'), MemoryError()])
+def test_a_backend_that_fails_in_its_own_way_is_passed_over(
+    fault: Exception, tiny: NetworkRequest, exported: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise fault
+
+    monkeypatch.setitem(opening._ON_CPU, 'onnxruntime', fail)
+    engine = open_engine(tiny)
+    assert engine.backend in ('openvino', 'torch')
+    with pytest.raises(type(fault)):
+        open_engine(tiny, 'onnxruntime')
 
 
 def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

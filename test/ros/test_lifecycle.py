@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -287,6 +288,29 @@ def test_a_process_lives_through_invalid_transitions_and_ends_cleanly(
         assert not future.result().success
     assert child.poll() is None
     assert "id 99 is refused: none such leads out of the state 'active'" in log.read_text()
+
+
+def test_a_broken_install_leaves_guided_and_says_why(
+    start_node, tmp_path, wait_until, monkeypatch
+):
+    """An ONNX Runtime for a GPU without its CUDA, and a PyTorch as bad."""
+    for library in ('onnxruntime', 'openvino', 'torch'):
+        fault = f'raise OSError("{library} lacks libcudart.so.12")'
+        (tmp_path / f'{library}.py').write_text(f'{fault}\n')
+    path = os.environ.get('PYTHONPATH', '')
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(filter(None, (str(tmp_path), path))))
+    log = tmp_path / 'node.log'
+    child = start_node(
+        'completion_node',
+        log,
+        extrinsic__source='parameters',
+        extrinsic__quat_xyzw=[0.0, 0.0, 0.0, 1.0],
+    )
+    wait_until(lambda: 'Method ' in log.read_text(), timeout_s=60.0, what='the choice')
+    text = log.read_text()
+    assert 'Method guided: ' in text
+    assert 'OSError: onnxruntime lacks libcudart.so.12' in text
+    assert child.poll() is None
 
 
 def test_the_executor_is_shut_down_before_its_context(monkeypatch):

@@ -1,0 +1,48 @@
+"""An optional library that is absent and one that is broken are told apart in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from depth_ros.errors import MissingDependencyError, import_optional
+
+BROKEN = {
+    'OSError': 'raise OSError("libcudart.so.12: cannot open shared object file")',
+    'AttributeError': 'import types; types._ARRAY_API',
+    'RuntimeError': 'raise RuntimeError("built for\\n another NumPy.")',
+    'ModuleNotFoundError': 'import its_own_dependency',
+    'SyntaxError': 'def',
+}
+
+
+def test_what_is_absent_names_the_extra() -> None:
+    with pytest.raises(MissingDependencyError) as caught:
+        import_optional('no_such_library.part', 'torch')
+    assert str(caught.value) == (
+        "'no_such_library.part' is not installed; install it with "
+        '`pip install "depth_ros[torch]"`.'
+    )
+
+
+@pytest.mark.parametrize('kind', BROKEN)
+def test_what_is_broken_says_how(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'a_broken_library.py').write_text(BROKEN[kind] + '\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(MissingDependencyError) as caught:
+        import_optional('a_broken_library', 'onnxruntime')
+    message = str(caught.value)
+    assert message.startswith(f"'a_broken_library' is installed but cannot be imported ({kind}: ")
+    assert message.endswith(
+        'install it anew with `pip install "depth_ros[onnxruntime]" --force-reinstall`.'
+    )
+    assert '\n' not in message
+
+
+def test_what_works_is_returned() -> None:
+    import json.decoder
+
+    assert import_optional('json.decoder', 'torch') is json.decoder
