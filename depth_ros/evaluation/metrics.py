@@ -19,7 +19,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +26,7 @@ from depth_ros.errors import EvaluationError
 from depth_ros.evaluation.boundary import boundary_f1
 from depth_ros.evaluation.uncertainty import ause, coverage, nll
 from depth_ros.frame import Bool, Float64
+from depth_ros.methods.nearest import fill_nearest
 
 Depth = npt.NDArray[np.floating]
 
@@ -228,25 +228,6 @@ def density(pred_m: Depth, truth_m: Depth) -> float:
     """Share of truth pixels that got an estimate."""
     pred, _ = _pairs(pred_m, truth_m)
     return pred.size / np.count_nonzero(_known(truth_m))
-
-
-def fill_nearest(pred_m: Depth) -> Depth:
-    """Fill unknown pixels of an (H, W) estimate from the nearest known one.
-
-    Scored this way, leaving hard pixels out wins nothing. Nearest is by Euclidean distance in
-    pixels, in the 5x5 chamfer approximation of OpenCV (Borgefors, 1986; off by at most 2 %).
-    Without any estimate the result is NaN everywhere.
-    """
-    known = _known(pred_m)
-    if not known.any():
-        return np.full_like(pred_m, np.nan)
-    _, label = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    # Each known pixel has a label of its own, and every other the label of its nearest one.
-    value_of = np.empty(int(label.max()) + 1, pred_m.dtype)
-    value_of[label[known]] = pred_m[known]
-    return np.where(known, pred_m, value_of[label])
 
 
 def _known(depth_m: Depth) -> Bool:

@@ -18,10 +18,10 @@ from depth_ros.datasets.base import Sample
 from depth_ros.datasets.images import store_depth
 from depth_ros.datasets.kitti import DEPTH_ENCODING
 from depth_ros.errors import EvaluationError
-from depth_ros.evaluation.metrics import fill_nearest
 from depth_ros.evaluation.thinning import Thinning
 from depth_ros.frame import Float32, UInt8
 from depth_ros.geometry.camera import Camera
+from depth_ros.methods.nearest import fill_nearest
 
 SETTINGS = MappingProxyType({'calibration.enabled': False, 'output.scale': 1.0})
 """Settings of the pipeline under a protocol."""

@@ -12,6 +12,7 @@ from depth_ros.methods.guided import Guided
 from depth_ros.methods.ip_basic import IpBasic
 from depth_ros.methods.lite import Lite
 from depth_ros.methods.mono import Mono
+from depth_ros.methods.nearest import Nearest
 from depth_ros.models.weights import locate, network_card
 
 METHODS: dict[str, Callable[..., DepthMethod]] = {
@@ -20,6 +21,7 @@ METHODS: dict[str, Callable[..., DepthMethod]] = {
     BPNet.name: BPNet,
     Mono.name: Mono,
     IpBasic.name: IpBasic,
+    Nearest.name: Nearest,
 }
 
 

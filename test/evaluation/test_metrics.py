@@ -116,16 +116,6 @@ def test_leaving_hard_pixels_out_wins_nothing_in_the_filled_scores():
     assert left_out.mae_filled_mm > metrics.mae_mm(honest, truth)
 
 
-def test_missing_pixels_are_filled_from_the_nearest_estimate():
-    pred = np.full((5, 7), NAN, np.float32)
-    pred[0, 0], pred[4, 6] = 3.0, 9.0
-    filled = metrics.fill_nearest(pred)
-    assert filled[1, 1] == 3.0
-    assert filled[4, 5] == 9.0
-    assert filled[0, 0] == 3.0
-    assert np.isfinite(filled).all()
-
-
 def test_the_mean_is_over_images_not_over_pixels():
     few = metrics.score_image(np.full((1, 1), 11.0), np.ones((1, 1)), np.full((1, 1), 10.0))
     many = metrics.score_image(np.full((9, 9), 10.0), np.ones((9, 9)), np.full((9, 9), 10.0))

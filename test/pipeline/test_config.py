@@ -65,7 +65,7 @@ def test_a_part_of_the_tree_can_be_changed_alone():
         (
             'method',
             'magic',
-            r"method must be one of \['auto', 'lite', .*'ip_basic'\], got 'magic",
+            r"method must be one of \['auto', 'lite', .*'ip_basic', 'nearest'\], got 'magic",
         ),
         ('method', 3, 'method must be str, got int 3'),
         ('output.scale', 1.5, 'output.scale must be at most 1, got 1.5'),
