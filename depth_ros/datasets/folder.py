@@ -30,6 +30,13 @@ from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.mask import ImageMask, load_mask
 from depth_ros.geometry.transforms import as_transform, inverse
 
+# Name of an encoding of depth: whether it is disparity, and whether a NumPy array.
+ENCODINGS = {
+    'uint16 png': (False, False),
+    'npy': (False, True),
+    'disparity uint16 png': (True, False),
+    'disparity npy': (True, True),
+}
 FRAME_PERIOD_S = Decimal('0.1')  # between frames where none states its time
 
 
@@ -42,6 +49,7 @@ class _Description:
     fields: tuple[str, ...]
     array_key: str | None
     encoding: DepthEncoding | None
+    truth_encoding: DepthEncoding | None
     depth_camera: DepthCamera | None
     masks: dict[str, ImageMask]
 
@@ -90,11 +98,23 @@ def _parse_description(path: Path, content: dict[str, Any]) -> _Description:
     with blame(f'{path}: depth'):
         depth = content.get('depth')
         encoding = None if depth is None else _parse_encoding(depth)
+    with blame(f'{path}: depth_gt'):
+        truth = content.get('depth_gt')
+        truth_encoding = encoding if truth is None else _parse_encoding(truth)
     with blame(f'{path}: depth_camera'):
         beside = content.get('depth_camera')
         depth_camera = None if beside is None else _parse_depth_camera(beside)
     masks = dict(_masks(path, content['cameras']))
-    return _Description(path, content['cameras'], fields, array_key, encoding, depth_camera, masks)
+    return _Description(
+        path,
+        content['cameras'],
+        fields,
+        array_key,
+        encoding,
+        truth_encoding,
+        depth_camera,
+        masks,
+    )
 
 
 def _masks(path: Path, cameras: dict[str, Any]) -> Iterator[tuple[str, ImageMask]]:
@@ -126,14 +146,33 @@ def _parse_lidar(lidar: dict[str, Any]) -> tuple[tuple[str, ...], str | None]:
 
 def _parse_encoding(depth: dict[str, Any]) -> DepthEncoding:
     kind = depth.get('encoding', 'uint16 png')
-    if kind != 'uint16 png':
-        raise DatasetError(f'encoding {kind!r} is unknown; wanted "uint16 png".')
-    scale_m = float(depth['scale'])
-    if not 0 < scale_m < float('inf'):
-        raise DatasetError(f'scale must be metres per unit, got {scale_m}.')
+    if kind not in ENCODINGS:
+        known = ', '.join(f'"{name}"' for name in ENCODINGS)
+        raise DatasetError(f'encoding {kind!r} is unknown; wanted one of {known}.')
+    is_disparity, is_array = ENCODINGS[kind]
+    # An array has numbers with a point, most often metres or pixels as they are.
+    scale = float(depth.get('scale', 1.0) if is_array else depth['scale'])
+    if not 0 < scale < float('inf'):
+        unit = 'pixels' if is_disparity else 'metres'
+        raise DatasetError(f'scale must be {unit} per unit, got {scale}.')
+    scale_m = _stereo_m_px(depth) / scale if is_disparity else scale
     also = depth.get('invalid_also', [])
     invalid = (depth.get('invalid', 0), *(also if isinstance(also, list) else [also]))
-    return DepthEncoding(scale_m, tuple(int(value) for value in invalid))
+    return DepthEncoding(scale_m, tuple(float(x) for x in invalid), is_disparity, is_array)
+
+
+def _stereo_m_px(depth: dict[str, Any]) -> float:
+    """Focal length times baseline: depth times disparity."""
+    if depth.get('f_px') is None or depth.get('baseline_m') is None:
+        raise DatasetError(
+            'disparity is no depth without `f_px`, the focal length of the stereo pair in pixels, '
+            'and `baseline_m`; give both.'
+        )
+    f_px, baseline_m = float(depth['f_px']), float(depth['baseline_m'])
+    for name, value in (('f_px', f_px), ('baseline_m', baseline_m)):
+        if not 0 < value < float('inf'):
+            raise DatasetError(f'{name} must be positive, got {value}.')
+    return f_px * baseline_m
 
 
 def _parse_depth_camera(entry: dict[str, Any]) -> DepthCamera:
@@ -174,8 +213,8 @@ def _record(
         stamp_ns=stamp_from(FRAME_PERIOD_S * index if time is None else time),
         cloud=_cloud_file(description, frame.get('lidar')),
         lidar_stamp_ns=None if t_lidar is None else stamp_from(t_lidar),
-        sparse=_depth_file(description, of_camera('sparse_depth')),
-        truth=_depth_file(description, of_camera('depth_gt')),
+        sparse=_depth_file(description, of_camera('sparse_depth'), description.encoding),
+        truth=_depth_file(description, of_camera('depth_gt'), description.truth_encoding),
         depth_camera=description.depth_camera,
         T_world_camera=_pose(description, of_camera('T_world_cam')),
         mask=description.masks.get(camera_name),
@@ -188,12 +227,14 @@ def _cloud_file(description: _Description, name: str | None) -> CloudFile | None
     return CloudFile(description.path.parent / name, description.fields, description.array_key)
 
 
-def _depth_file(description: _Description, name: str | None) -> DepthFile | None:
+def _depth_file(
+    description: _Description, name: str | None, encoding: DepthEncoding | None
+) -> DepthFile | None:
     if name is None:
         return None
-    if description.encoding is None:
+    if encoding is None:
         raise DatasetError(f'{name} needs the `depth` object, which tells its scale.')
-    return DepthFile(description.path.parent / name, description.encoding)
+    return DepthFile(description.path.parent / name, encoding)
 
 
 def _pose(description: _Description, matrix: Any) -> Float64 | None:

@@ -1,4 +1,4 @@
-"""Image files of datasets: RGB pictures, and depth stored as 16-bit PNG."""
+"""Image files of datasets: RGB pictures, and depth or disparity as 16-bit PNG or NumPy array."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ UInt16 = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class DepthEncoding:
-    """How a uint16 image stores depth.
+    """How a file stores depth.
 
     Attributes:
-        scale_m: metres per unit.
+        scale_m: metres per unit; of disparity, depth times stored value.
         invalid: values that mean "no depth".
+        is_disparity: whether the stored value is inverse to depth: depth = scale_m / value.
+        is_array: whether the file is a .npy of any numbers, not an image of uint16.
     """
 
     scale_m: float
-    invalid: tuple[int, ...] = (0,)
+    invalid: tuple[float, ...] = (0,)
+    is_disparity: bool = False
+    is_array: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,31 @@ def read_image(path: Path) -> UInt8:
 def read_depth(path: Path, encoding: DepthEncoding) -> Float32:
     """A depth image as (H, W) float32 metres, 0 = unknown.
 
+    NaN, infinite and negative values of an array are unknown, too, and so is a disparity of 0.
+
     Raises:
-        DatasetError: missing, not an image, or not one channel of uint16.
+        DatasetError: missing, not of the encoding, or not one channel.
     """
-    stored = _imread(path, cv2.IMREAD_UNCHANGED)
-    if stored.ndim != 2 or stored.dtype != np.uint16:
+    if encoding.is_array != (path.suffix.lower() == '.npy'):
+        given, other = ('npy', 'uint16 png') if encoding.is_array else ('uint16 png', 'npy')
         raise DatasetError(
-            f'{path}: depth must be one channel of uint16, got {stored.shape} of {stored.dtype}.'
+            f'{path}: the encoding of depth is {given!r}, this file is of another kind; set '
+            f'`depth.encoding` to {other!r}, or convert the file.'
         )
-    depth_m: Float32 = stored.astype(np.float32) * np.float32(encoding.scale_m)
-    depth_m[np.isin(stored, encoding.invalid)] = 0.0
-    return depth_m
+    stored = _load_array(path) if encoding.is_array else _imread(path, cv2.IMREAD_UNCHANGED)
+    if stored.ndim != 2 or not (encoding.is_array or stored.dtype == np.uint16):
+        wanted = '(H, W) numbers' if encoding.is_array else 'one channel of uint16'
+        raise DatasetError(
+            f'{path}: depth must be {wanted}, got {stored.shape} of {stored.dtype}.'
+        )
+    values = stored.astype(np.float32)
+    known = np.isfinite(values) & (values > 0) & ~np.isin(stored, encoding.invalid)
+    scale_m, one = np.float32(encoding.scale_m), np.float32(1.0)
+    if encoding.is_disparity:
+        depth_m = scale_m / np.where(known, values, one)
+    else:
+        depth_m = np.where(known, values, one) * scale_m
+    return np.where(known & np.isfinite(depth_m), depth_m, np.float32(0.0))
 
 
 def store_depth(depth_m: Float32, encoding: DepthEncoding) -> UInt16:
@@ -115,6 +133,18 @@ def register_depth(depth_m: Float32, source: DepthCamera, target: Intrinsics) ->
     np.minimum.at(registered, (v, u), z)
     registered[np.isinf(registered)] = 0.0
     return registered
+
+
+def _load_array(path: Path) -> npt.NDArray[np.generic]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise DatasetError(f'{path}: no such file.') from None
+    except Exception as error:  # NumPy's parser raises whatever a bad byte leads to
+        raise DatasetError(f'{path}: not readable as a NumPy array: {error}') from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in 'fiu':
+        raise DatasetError(f'{path}: depth must be numbers, got an archive or other objects.')
+    return array
 
 
 def _imread(path: Path, flags: int) -> npt.NDArray[np.generic]:
