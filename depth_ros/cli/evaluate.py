@@ -12,7 +12,7 @@ from depth_ros.cli.progress import ProgressBar
 from depth_ros.cli.source import add_source_arguments, open_source, parse_config, tell_lost
 from depth_ros.datasets.base import Dataset
 from depth_ros.errors import ConfigError
-from depth_ros.evaluation.ablation import BASELINE, ablate, rows, thinnings
+from depth_ros.evaluation.ablation import BASELINE, BASELINES, ablate, rows, thinnings
 from depth_ros.evaluation.evaluate import Evaluation, evaluate
 from depth_ros.evaluation.protocols import PROTOCOLS
 from depth_ros.evaluation.report import table, to_json, write_json
@@ -69,13 +69,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--lines',
         type=int,
         metavar='N',
-        help='take every k-th scan line of a spinning LiDAR, such that N are left of a full turn',
+        help='take scan lines of a spinning LiDAR, as evenly as can be, such that N are left of a '
+        'full turn; without ground truth the others judge',
     )
     parser.add_argument(
         '--ablation',
         action='store_true',
         help='one table over 64, 32, 16, 8 lines and 500, 100 points, as far as the LiDAR has '
-        f'them, with the ratio to {BASELINE}, and sigma before and after its calibration',
+        f'them, beside {" and ".join(BASELINES)}, with the ratio to {BASELINE}, and sigma before '
+        'and after its calibration',
     )
     parser.add_argument(
         '--results',
@@ -140,8 +142,8 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 def _methods(args: argparse.Namespace) -> list[str]:
     methods = list(args.method or ['auto'])
-    if args.ablation and BASELINE not in methods:
-        methods.append(BASELINE)
+    if args.ablation:
+        methods += [name for name in BASELINES if name not in methods]
     return methods
 
 

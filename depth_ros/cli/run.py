@@ -22,7 +22,7 @@ from depth_ros.datasets.lost import LostImage, each, in_words, nothing_done
 from depth_ros.errors import PipelineError
 from depth_ros.evaluation.evaluate import one_per_camera
 from depth_ros.evaluation.report import json_text, table, write_json
-from depth_ros.evaluation.thinning import sampled_frame
+from depth_ros.evaluation.thinning import refuse_without_lidar, sampled_frame
 from depth_ros.frame import Float32
 from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS
@@ -121,8 +121,11 @@ def _tell_choice(config: PipelineConfig, pipeline: FusionPipeline) -> None:
 def _completed(
     pipelines: dict[str, FusionPipeline], points: int | None, sample: Sample
 ) -> tuple[Sample, FusionResult]:
-    frame = sample.frame if points is None else sampled_frame(sample, points)
-    return sample, pipelines[sample.camera_name].process(frame)
+    pipeline = pipelines[sample.camera_name]
+    if points is not None:
+        return sample, pipeline.process(sampled_frame(sample, points))
+    refuse_without_lidar(sample, pipeline.method)
+    return sample, pipeline.process(sample.frame)
 
 
 def _row(sample: Sample, result: FusionResult) -> dict[str, Any]:

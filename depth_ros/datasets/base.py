@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from depth_ros.frame import Float32, Float64, Frame
 
 
@@ -19,6 +22,7 @@ class Sample:
         frame: what the pipeline gets.
         depth_gt_m: (H, W) float32 true depth in the rectified camera in metres, 0 = unknown.
         truth_lost: why there is no `depth_gt_m` though the dataset names one; else empty.
+        ring: (N,) number of the laser of each point of the frame, from 0; None where unknown.
         T_world_camera: (4, 4) pose of the camera, or None.
         intrinsics_estimated: whether the camera of the frame is a guess, not a calibration.
     """
@@ -30,6 +34,7 @@ class Sample:
     T_world_camera: Float64 | None = None
     intrinsics_estimated: bool = False
     truth_lost: str = ''
+    ring: npt.NDArray[np.intp] | None = None
 
 
 class Dataset(Protocol):

@@ -17,6 +17,9 @@ from depth_ros.frame import Float32
 from depth_ros.geometry.cloud import CLOUD_FIELDS
 
 DEFAULT_FIELDS = ('x', 'y', 'z', 'intensity')
+RING_FIELDS = ('ring', 'channel', 'laser_id')
+"""What drivers call the column that numbers the lasers."""
+MAX_RING = 1023
 CLOUD_SUFFIXES = ('.bin', '.pcd', '.npz', '.npy', '.ply')
 
 
@@ -33,12 +36,22 @@ def read_cloud(
     Raises:
         DatasetError: missing, unknown, truncated or malformed file, or no x, y, z in it.
     """
+    return read_sweep(path, fields, key)[0]
+
+
+def read_sweep(
+    path: Path | str, fields: Sequence[str] = DEFAULT_FIELDS, key: str | None = None
+) -> tuple[Float32, npt.NDArray[np.intp] | None]:
+    """As `read_cloud`, and which laser (N,) measured each point, None where the file lacks it.
+
+    A column `ring` of other numbers than 0 to `MAX_RING` counts no lasers and is left aside.
+    """
     path = Path(path)
     if path.suffix.lower() not in CLOUD_SUFFIXES:
         raise DatasetError(f'{path}: cloud format {path.suffix!r} is none of {CLOUD_SUFFIXES}.')
     try:
         table = _read_table(path, fields, key)
-        return _stack_xyz(table)
+        return _stack_xyz(table), _ring(table)
     except DatasetError as error:
         raise DatasetError(f'{path}: {error}') from error
     except FileNotFoundError:
@@ -109,6 +122,17 @@ def _name_columns(array: npt.NDArray[np.generic], fields: Sequence[str]) -> Tabl
 def _stack_xyz(table: Table) -> Float32:
     _check_columns(table)
     return np.stack([table[axis] for axis in 'xyz'], axis=-1).astype(np.float32)
+
+
+def _ring(table: Table) -> npt.NDArray[np.intp] | None:
+    names = table.dtype.names or ()
+    name = next((name for name in RING_FIELDS if name in names), None)
+    if name is None or table.dtype[name].shape or not len(table):
+        return None
+    numbers = table[name].astype(np.float64)
+    if not ((numbers >= 0) & (numbers <= MAX_RING) & (numbers == np.rint(numbers))).all():
+        return None
+    return numbers.astype(np.intp)
 
 
 def _check_columns(table: Table) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from depth_ros.datasets.base import Sample
 from depth_ros.datasets.calib import CalibratedCamera
-from depth_ros.datasets.clouds import DEFAULT_FIELDS, read_cloud
+from depth_ros.datasets.clouds import DEFAULT_FIELDS, read_sweep
 from depth_ros.datasets.images import (
     DepthCamera,
     DepthEncoding,
@@ -153,7 +153,7 @@ def load(record: Record) -> Sample:
         calibrated = record.calibrate(width, height)
     except GeometryError as error:
         raise DatasetError(f'{record.image}: {error}') from error
-    points, T_camera_lidar = None, None
+    points, ring, T_camera_lidar = None, None, None
     if record.cloud is not None or record.sparse is not None:
         T_camera_lidar = calibrated.T_camera_lidar
     if record.cloud is not None:
@@ -162,7 +162,7 @@ def load(record: Record) -> Sample:
                 f'{record.cloud.path}: camera {record.camera_name!r} has no transform from the '
                 'LiDAR (T_cam_lidar); calibrate it or take the cloud out.'
             )
-        points = read_cloud(record.cloud.path, record.cloud.fields, record.cloud.key)
+        points, ring = read_sweep(record.cloud.path, record.cloud.fields, record.cloud.key)
     frame = Frame(
         image=image,
         camera=calibrated.camera,
@@ -186,6 +186,7 @@ def load(record: Record) -> Sample:
         record.T_world_camera,
         record.intrinsics_estimated,
         truth_lost,
+        ring,
     )
 
 

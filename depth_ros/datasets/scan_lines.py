@@ -1,9 +1,10 @@
-"""Which beam of a spinning LiDAR measured each return, for data that does not say.
+"""Which beam of a spinning LiDAR measured each return.
 
-A beam keeps its elevation while the LiDAR turns, so returns tell their beam by it, seen from where
-the beams meet. In a block of lasers that is a point on the axis at some height, a few centimetres
-ahead of or behind it: a return at height z and horizontal range r is of elevation
-atan((z - height) / (r + setback)). At 10 m, 20 cm of height are as much as three beams.
+Some data says so (a column `ring`). Else a beam keeps its elevation while the LiDAR turns, so
+returns tell their beam by it, seen from where the beams meet. In a block of lasers that is a point
+on the axis at some height, a few centimetres ahead of or behind it: a return at height z and
+horizontal range r is of elevation atan((z - height) / (r + setback)). At 10 m, 20 cm of height are
+as much as three beams.
 """
 
 from __future__ import annotations
@@ -125,37 +126,65 @@ def find_beams(points: Points) -> Blocks:
     return (Block(beams),)
 
 
-def keep_lines(blocks: Blocks, count: int) -> Bool:
-    """Which beams (B,) of a LiDAR make one of `count` beams: the middle one of each B / count.
+def keep_lines(beams: int, count: int) -> Bool:
+    """Which of so many beams make a LiDAR of `count`: as evenly as can be, (beams,).
+
+    Of 64 the middle one of each four make 16; of 40, every second or third. A beam without any
+    return does not show, so one of sixteen may be lacking: then all are kept.
 
     Raises:
-        DatasetError: `count` does not divide the number of beams.
+        DatasetError: there are fewer beams, or none is wanted.
     """
-    beams = beam_count(blocks)
-    if count < 1 or beams % count:
-        raise DatasetError(
-            f'{beams} lines cannot be thinned to {count} evenly; take a number that divides them.'
-        )
-    step = beams // count
-    return np.arange(beams) % step == step // 2
+    if count < 1:
+        raise DatasetError(f'At least 1 line must be left, got {count}.')
+    if count > beams + beams // 16:
+        raise DatasetError(f'The LiDAR has {beams} lines and cannot be thinned to {count}.')
+    count = min(count, beams)
+    kept = np.zeros(beams, bool)
+    kept[(2 * np.arange(count) + 1) * beams // (2 * count)] = True
+    return kept
 
 
-def thin_cloud(points: Points, lines: int) -> Points:
-    """The returns of every k-th beam of a sweep (N, 3), such that `lines` beams are left.
+def lines_of_cloud(points: Points, ring: Lines | None = None) -> tuple[Lines, int]:
+    """The scan line (N,) of each return, 0 = the topmost, and how many lines there are.
+
+    Args:
+        points: (N, 3) in the LiDAR frame, z along its axis, metres.
+        ring: (N,) number of the laser, from 0, in whatever order the driver counts; None where
+            the data does not say, and elevations have to.
 
     Raises:
-        DatasetError: as `find_beams` and `keep_lines`.
+        DatasetError: as `find_beams`, where there is no ring.
     """
+    if ring is not None and ring.size and ring.min() != ring.max():
+        place = _places(points, ring)
+        return place[ring], len(place)
     blocks = find_beams(points)
     with np.errstate(invalid='ignore'):
         line, _ = assign(np.nan_to_num(points), blocks)
-    return points[keep_lines(blocks, lines)[line]]
+    return line, beam_count(blocks)
 
 
-def thin_depth(
-    sparse_m: Float32, intrinsics: Intrinsics, T_camera_lidar: Float64, lines: int
-) -> Float32:
-    """Sparse depth (H, W) of KITTI's LiDAR with every k-th beam, such that `lines` are left of 64.
+def _places(points: Points, ring: Lines) -> Lines:
+    """The place (B,) of each ring from the top: some drivers count upwards, or as lasers fire."""
+    with np.errstate(invalid='ignore'):
+        far = np.flatnonzero(np.linalg.norm(points, axis=1) >= MIN_RANGE_M)
+    if not far.size:
+        return np.arange(ring.max() + 1)
+    x, y, z = points[far].T.astype(np.float64)
+    elevation = np.arctan2(z, np.hypot(x, y))
+    order = np.lexsort((elevation, ring[far]))
+    numbers, first, count = np.unique(ring[far][order], return_index=True, return_counts=True)
+    median = elevation[order][first + count // 2]
+    # Rings without a return lie between their neighbours, if the numbers have any order at all.
+    every = np.interp(np.arange(ring.max() + 1), numbers, median)
+    place = np.empty(len(every), np.intp)
+    place[np.argsort(-every, kind='stable')] = np.arange(len(every))
+    return place
+
+
+def lines_of_depth(sparse_m: Float32, intrinsics: Intrinsics, T_camera_lidar: Float64) -> Lines:
+    """The scan line of each return (M,) of KITTI's LiDAR in sparse depth (H, W), row by row.
 
     Pixels are moved back into the LiDAR frame; rounding to pixels costs at most 0.04 degrees.
 
@@ -163,10 +192,9 @@ def thin_depth(
         sparse_m: (H, W) depth in metres, 0 = none.
         intrinsics: of the rectified camera.
         T_camera_lidar: (4, 4), LiDAR into a camera that looks ahead.
-        lines: number of beams that are left.
 
     Raises:
-        DatasetError: the returns are not of this LiDAR, or `lines` does not divide 64.
+        DatasetError: the returns are not of this LiDAR.
     """
     rows, columns = np.nonzero(sparse_m)
     pixels = np.stack((columns, rows), axis=-1).astype(np.float64)
@@ -177,10 +205,7 @@ def thin_depth(
             f'sparse depth is {np.median(residual):.2f} degrees off the beams of a Velodyne '
             'HDL-64E, the only LiDAR whose lines are known; give the sweep itself, not its image.'
         )
-    lost = ~keep_lines(KITTI_HDL64E, lines)[line]
-    thinned_m = sparse_m.copy()
-    thinned_m[rows[lost], columns[lost]] = 0.0
-    return thinned_m
+    return line
 
 
 def _as_measured(points: Points) -> Points:

@@ -8,17 +8,20 @@ from functools import partial
 from typing import Any
 
 from depth_ros.datasets.base import Dataset, Sample
-from depth_ros.datasets.scan_lines import KITTI_HDL64E, beam_count, find_beams, thin_depth
-from depth_ros.errors import DatasetError
+from depth_ros.errors import DatasetError, EvaluationError
 from depth_ros.evaluation.evaluate import Evaluation, evaluate
 from depth_ros.evaluation.metrics import Scores
 from depth_ros.evaluation.protocols import Protocol
-from depth_ros.evaluation.thinning import Thinning
+from depth_ros.evaluation.thinning import Thinning, lines_of
 from depth_ros.methods.ip_basic import IpBasic
+from depth_ros.methods.nearest import Nearest
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.settings import replaced
 
 BASELINE = IpBasic.name
+"""The published one, to which ratios are taken."""
+BASELINES = (BASELINE, Nearest.name)
+"""The second leaves nothing empty, where the windows of the first end."""
 LINES = (64, 32, 16, 8)
 POINTS = (500, 100)
 
@@ -40,9 +43,10 @@ class Trial:
 
 
 def thinnings(sample: Sample) -> tuple[Thinning, ...]:
-    """The rows of a table for data like this sample: `LINES`, if its LiDAR has any, `POINTS`."""
+    """The rows of a table for data like this sample: all lines and `LINES`, if any, `POINTS`."""
     beams = _beam_count(sample)
-    steps = [Thinning(lines=count) for count in LINES if beams and beams % count == 0]
+    fewer = [count for count in LINES if count < beams]
+    steps = [Thinning(lines=count) for count in ([beams, *fewer] if beams else [])]
     has_lidar = sample.frame.points is not None or sample.frame.sparse_m is not None
     if has_lidar and not steps:
         steps = [Thinning()]
@@ -61,7 +65,7 @@ def ablate(
     """Judge every method at every step, without and with online calibration of sigma.
 
     Args:
-        dataset: images with truth.
+        dataset: images; without truth, returns that no step gets judge all of them.
         configs: settings of the pipeline, one for each method.
         steps: what is left of the LiDAR.
         seed: of random points.
@@ -73,7 +77,9 @@ def ablate(
     """
     trials: list[Trial] = []
     for step in steps:
-        judge = partial(evaluate, dataset, seed=seed, thinning=step, protocol=protocol)
+        judge = partial(
+            evaluate, dataset, seed=seed, thinning=step, beside=steps, protocol=protocol
+        )
         for config in configs:
             raw = judge(replaced(config, {'calibration.enabled': False}))
             calibrated = None
@@ -131,15 +137,8 @@ def _row(trial: Trial, raw: Evaluation, baseline: Scores | None) -> dict[str, An
 
 
 def _beam_count(sample: Sample) -> int:
-    """Beams of the LiDAR, 0 if it has no scan lines that can be told apart."""
-    frame = sample.frame
+    """Scan lines of the LiDAR, 0 if it has none that can be told apart."""
     try:
-        if frame.points is not None:
-            return beam_count(find_beams(frame.points))
-        if frame.sparse_m is not None and frame.T_camera_lidar is not None:
-            whole = beam_count(KITTI_HDL64E)
-            thin_depth(frame.sparse_m, frame.camera.rectified, frame.T_camera_lidar, whole)
-            return whole
-    except DatasetError:
-        pass
-    return 0
+        return lines_of(sample)[1]
+    except (DatasetError, EvaluationError):
+        return 0

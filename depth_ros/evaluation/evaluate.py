@@ -10,11 +10,11 @@ import numpy as np
 
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.lost import LostImage, each, nothing_done
-from depth_ros.errors import ConfigError, DepthRosError, EvaluationError
+from depth_ros.errors import ConfigError, DepthRosError, EvaluationError, PipelineError
 from depth_ros.evaluation.metrics import Scores, judged_scores, mean_scores, score_image
 from depth_ros.evaluation.protocols import SETTINGS, Protocol
-from depth_ros.evaluation.thinning import Thinning, image_seed
-from depth_ros.frame import Float32
+from depth_ros.evaluation.thinning import Thinning, image_seed, refuse_without_lidar, split
+from depth_ros.frame import Float32, Frame
 from depth_ros.geometry.resize import resize_sparse
 from depth_ros.pipeline.calibration import hold_out
 from depth_ros.pipeline.config import PipelineConfig
@@ -24,6 +24,7 @@ from depth_ros.settings import replaced
 
 GROUND_TRUTH = 'depth_gt'
 HELD_OUT_LIDAR = 'held-out LiDAR'
+REMOVED_LIDAR = 'removed LiDAR'
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class ImageResult:
     Attributes:
         name: of the sample.
         camera_name: its camera.
-        truth: what judged it, `GROUND_TRUTH` or `HELD_OUT_LIDAR`.
+        truth: what judged it: `GROUND_TRUTH`, `HELD_OUT_LIDAR`, or `REMOVED_LIDAR`, what thinning
+            took away.
         scores: its scores.
         timings_ms: time by stage.
     """
@@ -100,6 +102,7 @@ def evaluate(
     held_out_share: float = 0.10,
     seed: int = 0,
     thinning: Thinning | None = None,
+    beside: Sequence[Thinning] = (),
     protocol: Protocol | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -107,8 +110,9 @@ def evaluate(
 
     Each camera has a pipeline of its own that sees its images in order, as on a robot, so the
     calibration of sigma learns as it would there. An image is judged by its ground truth, or by
-    LiDAR returns that the method does not get to see (`pipeline.calibration.hold_out`). Lost or
-    broken images are left out and named.
+    LiDAR returns that the method does not get to see: those that thinning takes away, else
+    windows of them (`pipeline.calibration.hold_out`). Lost or broken images are left out and
+    named.
 
     Args:
         dataset: images to score.
@@ -117,6 +121,8 @@ def evaluate(
         seed: of every random choice; the choice for an image does not depend on the others.
         thinning: what the method gets of the LiDAR; truth that it gets as points stays in the
             truth, as the benchmarks of the field do it.
+        beside: thinnings whose scores are to be compared with these: without ground truth the
+            same returns judge them all.
         protocol: of a benchmark, whose crop, thinning, settings and filling are then taken.
         progress: `progress(done, of)` is called after each image.
 
@@ -134,9 +140,17 @@ def evaluate(
     with one_per_camera(dataset, config) as pipelines:
 
         def score(sample: Sample) -> ImageResult:
-            pipeline = pipelines[sample.camera_name]
-            sample = seen_by_method(sample, seed, thinning, protocol)
-            return _score(pipeline, sample, held_out_share, seed, protocol)
+            pipeline, judges_m = pipelines[sample.camera_name], None
+            _refuse_unjudged(sample, protocol)
+            if thinning is not None and sample.depth_gt_m is None:
+                rows = (thinning, *beside)
+                seen, judges = split(sample, thinning, rows, held_out_share, seed)
+                judges_m = _returns_of(pipeline, judges, sample.frame)
+                sample = replace(sample, frame=seen)
+            else:
+                sample = seen_by_method(sample, seed, thinning, protocol)
+            refuse_without_lidar(sample, pipeline.method)
+            return _score(pipeline, sample, judges_m, held_out_share, seed, protocol)
 
         images = tuple(each(dataset, score, lost, progress))
         method = next(iter(pipelines.values())).method
@@ -186,23 +200,56 @@ def truth_in_view(depth_gt_m: Float32, height: int, width: int) -> Float32:
     return resize_sparse(depth_gt_m, width, height)
 
 
-def _score(
-    pipeline: FusionPipeline, sample: Sample, share: float, seed: int, protocol: Protocol | None
-) -> ImageResult:
-    if sample.depth_gt_m is None and protocol is not None:
-        raise EvaluationError('There is no ground truth, without which no benchmark judges.')
+def _refuse_unjudged(sample: Sample, protocol: Protocol | None) -> None:
     if sample.truth_lost:
         raise EvaluationError(f'The ground truth cannot be read: {sample.truth_lost}')
+    if sample.depth_gt_m is None and protocol is not None:
+        raise EvaluationError('There is no ground truth, without which no benchmark judges.')
+
+
+def _returns_of(pipeline: FusionPipeline, judges: Frame, whole: Frame) -> Float32:
+    """Sparse depth (H, W) of the judging ones among all returns of a frame, as filtered.
+
+    All of them tell which one the camera cannot see, of the judges alone too few would.
+
+    Raises:
+        EvaluationError: there is none.
+    """
+    try:
+        judges_m, whole_m = (pipeline.observe(frame).sparse_m for frame in (judges, whole))
+    except PipelineError as error:
+        raise EvaluationError(
+            f'No return that was taken away is left to judge: {error}'
+        ) from error
+    judges_m = np.where(np.isclose(judges_m, whole_m, rtol=1e-4), judges_m, np.float32(0.0))
+    if not judges_m.any():
+        raise EvaluationError('No return that was taken away is left in the image to judge.')
+    return judges_m
+
+
+def _score(
+    pipeline: FusionPipeline,
+    sample: Sample,
+    judges_m: Float32 | None,
+    share: float,
+    seed: int,
+    protocol: Protocol | None,
+) -> ImageResult:
     pipeline.prepare(sample.frame)
     watch = StageTimer()
     view = pipeline.observe(sample.frame, watch)
     if sample.depth_gt_m is not None:
         kind, truth_m = GROUND_TRUTH, truth_in_view(sample.depth_gt_m, *view.sparse_m.shape)
+    elif judges_m is not None:
+        kind, truth_m = REMOVED_LIDAR, judges_m
     else:
         kind = HELD_OUT_LIDAR
         if not view.sparse_m.any():
             raise EvaluationError('There is neither ground truth nor LiDAR to judge by.')
         seen_m, truth_m = hold_out(view.sparse_m, share, image_seed(sample, seed))
+        if not truth_m.any():
+            returns = np.count_nonzero(view.sparse_m)
+            raise EvaluationError(f'{returns} returns in the image are too few to hold any out.')
         view = replace(view, sparse_m=seen_m)
     if view.masked is not None:
         truth_m = np.where(view.masked, np.float32(0), truth_m)  # where nobody asks for depth

@@ -101,9 +101,21 @@ def rings(wall: Path) -> Path:
 
 def test_lines_and_points(rings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['eval', str(rings), '--lines', '8', '--points', '300', '--limit', '1']) == 0
-    assert main(['eval', str(rings), '--lines', '5']) == 2
-    assert '16 lines cannot be thinned to 5 evenly' in capsys.readouterr().err
+    assert main(['eval', str(rings), '--lines', '5', '--limit', '1']) == 0
+    assert main(['eval', str(rings), '--lines', '32']) == 2
+    assert 'has 16 lines and cannot be thinned to 32' in capsys.readouterr().err
     assert main(['eval', str(rings), '--lines', '0']) == 2
+
+
+def test_without_truth_the_lines_that_are_taken_away_judge(
+    rings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calib = json.loads((rings / 'calib.json').read_text())
+    for frame in calib['frames']:
+        del frame['depth_gt']
+    (rings / 'calib.json').write_text(json.dumps(calib))
+    assert main(['eval', str(rings), '--lines', '7', '--method', 'nearest']) == 0
+    assert capsys.readouterr().out.startswith('wall, judged by removed LiDAR\n')
 
 
 def test_ablation_adds_the_baseline(
@@ -114,9 +126,10 @@ def test_ablation_adds_the_baseline(
     assert main(['eval', str(rings), *arguments]) == 0
     found = json.loads(file.read_text())
     labels = ['16 lines', '8 lines', '500 points', '100 points']
-    assert [row['LiDAR'] for row in found] == [label for label in labels for _ in range(2)]
-    assert [row['method'] for row in found] == 4 * ['guided', 'ip_basic']
-    assert all(row['rmse_ratio'] == 1.0 for row in found[1::2])
+    assert [row['LiDAR'] for row in found] == [label for label in labels for _ in range(3)]
+    assert [row['method'] for row in found] == 4 * ['guided', 'ip_basic', 'nearest']
+    assert all(row['rmse_ratio'] == 1.0 for row in found[1::3])
+    assert all(row['density'] == 1.0 for row in found[2::3])
     out = capsys.readouterr().out
     assert out.startswith('wall, judged by depth_gt\n')
     for label in (*labels, 'RMSE ratio', 'MAE ratio', 'AUSE', 'raw 1s', 'raw 2s', 'cov 1s'):

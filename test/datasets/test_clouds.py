@@ -9,7 +9,13 @@ import struct
 import numpy as np
 import pytest
 
-from depth_ros.datasets.clouds import CLOUD_SUFFIXES, read_cloud, write_pcd, write_ply
+from depth_ros.datasets.clouds import (
+    CLOUD_SUFFIXES,
+    read_cloud,
+    read_sweep,
+    write_pcd,
+    write_ply,
+)
 from depth_ros.datasets.pcd import decompress_lzf
 from depth_ros.errors import DatasetError
 
@@ -67,6 +73,31 @@ def test_bin_reads_the_named_float32_columns(tmp_path):
 
 def test_bin_default_is_the_kitti_record(tmp_path):
     check(write(tmp_path, 'a.bin', b''.join(struct.pack('<4f', *p, 0.5) for p in POINTS)))
+
+
+@pytest.mark.parametrize('name', ['ring', 'channel', 'laser_id'])
+def test_a_column_that_numbers_the_lasers_is_read_beside_the_points(tmp_path, name):
+    table = np.zeros(3, [('x', 'f4'), ('y', 'f4'), ('z', 'f4'), (name, 'u2')])
+    table['x'], table[name] = (1, 2, 3), (7, 0, 31)
+    write_pcd(tmp_path / 'a.pcd', table)
+    points, ring = read_sweep(tmp_path / 'a.pcd')
+    assert points[:, 0].tolist() == [1, 2, 3]
+    assert ring.tolist() == [7, 0, 31]
+    np.array([[1, 0, 0, 7], [2, 0, 0, 5]], '<f4').tofile(tmp_path / 'a.bin')
+    assert read_sweep(tmp_path / 'a.bin', ('x', 'y', 'z', name))[1].tolist() == [7, 5]
+
+
+@pytest.mark.parametrize('number', [-1, 1024, 0.5, np.nan, np.inf])
+def test_a_ring_that_numbers_no_lasers_is_left_aside(tmp_path, number):
+    np.array([[1, 0, 0, 7], [2, 0, 0, number]], '<f4').tofile(tmp_path / 'a.bin')
+    points, ring = read_sweep(tmp_path / 'a.bin', ('x', 'y', 'z', 'ring'))
+    assert len(points) == 2
+    assert ring is None
+
+
+def test_without_such_a_column_there_is_no_ring(tmp_path):
+    np.zeros((2, 4), '<f4').tofile(tmp_path / 'a.bin')
+    assert read_sweep(tmp_path / 'a.bin')[1] is None
 
 
 def test_empty_bin_is_an_empty_cloud(tmp_path):

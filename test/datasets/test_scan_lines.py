@@ -15,8 +15,8 @@ from depth_ros.datasets.scan_lines import (
     assign,
     find_beams,
     keep_lines,
-    thin_cloud,
-    thin_depth,
+    lines_of_cloud,
+    lines_of_depth,
 )
 from depth_ros.datasets.virtual_lidar import LidarConfig
 from depth_ros.errors import DatasetError
@@ -42,6 +42,18 @@ def sweep(blocks=KITTI_HDL64E, shots=200, near_m=4.0, far_m=70.0):
     z = height_m + np.tan(np.radians(elevation)) * (range_m + setback_m)
     points = np.stack((range_m * np.cos(azimuth), range_m * np.sin(azimuth), z), axis=-1)
     return points.astype(np.float32), line
+
+
+def thin_cloud(points, lines, ring=None):
+    line, beams = lines_of_cloud(points, ring)
+    return points[keep_lines(beams, lines)[line]]
+
+
+def thin_depth(sparse_m, intrinsics, T_camera_lidar, lines):
+    lost = ~keep_lines(64, lines)[lines_of_depth(sparse_m, intrinsics, T_camera_lidar)]
+    thinned_m = sparse_m.copy()
+    thinned_m[tuple(axis[lost] for axis in np.nonzero(sparse_m))] = 0.0
+    return thinned_m
 
 
 def test_a_return_of_the_topmost_beam_by_hand():
@@ -75,11 +87,83 @@ def test_thinning_keeps_the_middle_beam_of_each_group():
     thinned = thin_cloud(points, 16)
     np.testing.assert_array_equal(thinned, points[line % 4 == 2])
     np.testing.assert_array_equal(thin_cloud(points, 64), points)
-    assert np.flatnonzero(keep_lines(KITTI_HDL64E, 8)).tolist() == list(range(4, 64, 8))
-    with pytest.raises(DatasetError, match='64 lines cannot be thinned to 20 evenly'):
-        thin_cloud(points, 20)
-    with pytest.raises(DatasetError, match='to 0'):
+    assert np.flatnonzero(keep_lines(64, 8)).tolist() == list(range(4, 64, 8))
+    with pytest.raises(DatasetError, match='has 64 lines and cannot be thinned to 128'):
+        thin_cloud(points, 128)
+    with pytest.raises(DatasetError, match='At least 1 line must be left, got 0'):
         thin_cloud(points, 0)
+
+
+@pytest.mark.parametrize(
+    ('beams', 'count', 'kept'),
+    [
+        (40, 16, [1, 3, 6, 8, 11, 13, 16, 18, 21, 23, 26, 28, 31, 33, 36, 38]),
+        (16, 12, [0, 2, 3, 4, 6, 7, 8, 10, 11, 12, 14, 15]),
+        (5, 2, [1, 3]),
+        (3, 3, [0, 1, 2]),
+        (4, 1, [2]),
+        (63, 64, list(range(63))),  # one beam had no return
+    ],
+)
+def test_lines_that_do_not_divide_are_thinned_as_evenly_as_can_be(beams, count, kept):
+    assert np.flatnonzero(keep_lines(beams, count)).tolist() == kept
+
+
+@pytest.mark.parametrize('beams', [16, 32, 40, 64, 80, 128])
+def test_gaps_between_kept_lines_differ_by_one_at_most(beams):
+    for count in range(1, beams + 1):
+        kept = np.flatnonzero(keep_lines(beams, count))
+        assert len(kept) == count
+        ends = (kept[0], beams - 1 - kept[-1])
+        assert abs(ends[0] - ends[1]) <= 1  # as much at the top as at the bottom
+        assert np.ptp(np.diff(kept)) <= 1 if count > 2 else True
+
+
+def test_rings_tell_the_lines_where_elevations_cannot():
+    """Beams 0.03 degrees apart, nearer than elevations are told apart."""
+    dense = Block(tuple(np.linspace(2, -1.5, 128)))
+    points, line = sweep((dense,), shots=100)
+    with pytest.raises(DatasetError):
+        lines_of_cloud(points)
+    for ring in (line, 127 - line):  # drivers count from the top or from the bottom
+        found, beams = lines_of_cloud(points, ring)
+        assert beams == 128
+        np.testing.assert_array_equal(found, line)
+
+
+def test_rings_in_the_order_in_which_lasers_fire():
+    """A VLP-16 fires -15, 1, -13, 3 ... degrees: every second number would be half of the view."""
+    fired = np.array([-15, 1, -13, 3, -11, 5, -9, 7, -7, 9, -5, 11, -3, 13, -1, 15])
+    points, line = sweep((Block(tuple(np.sort(fired)[::-1])),))
+    ring = np.array([int(np.flatnonzero(fired == 15 - 2 * k)[0]) for k in range(16)])[line]
+    found, beams = lines_of_cloud(points, ring)
+    assert beams == 16
+    np.testing.assert_array_equal(found, line)
+    np.testing.assert_array_equal(thin_cloud(points, 8, ring), points[line % 2 == 1])
+
+
+def test_rings_without_a_return_are_lines_all_the_same():
+    points, line = sweep((Block(tuple(np.linspace(15, -15, 16))),))
+    ring = 15 - line
+    seen = ~np.isin(ring, (3, 4, 9))
+    found, beams = lines_of_cloud(points[seen], ring[seen])
+    assert beams == 16
+    np.testing.assert_array_equal(found, line[seen])
+
+
+def test_a_ring_that_is_the_same_everywhere_says_nothing():
+    points, line = sweep((Block(tuple(np.linspace(15, -15, 16))),))
+    found, beams = lines_of_cloud(points, np.zeros(len(points), np.intp))
+    assert beams == 16
+    np.testing.assert_array_equal(found, line)
+
+
+def test_rings_of_returns_without_echo():
+    """Not one return is far enough to have an elevation."""
+    ring = np.arange(8)
+    found, beams = lines_of_cloud(np.zeros((8, 3)), ring)
+    assert beams == 8
+    np.testing.assert_array_equal(found, ring)
 
 
 def test_returns_without_echo_are_dropped_or_kept_without_an_error():

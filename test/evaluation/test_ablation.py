@@ -10,11 +10,14 @@ import pytest
 from depth_ros.datasets.base import Sample
 from depth_ros.datasets.folder import open_folder
 from depth_ros.evaluation.ablation import ablate, rows, thinnings
+from depth_ros.evaluation.evaluate import REMOVED_LIDAR, evaluate
+from depth_ros.evaluation.metrics import score_image
 from depth_ros.evaluation.protocols import PROTOCOLS
 from depth_ros.evaluation.thinning import Thinning
 from depth_ros.frame import Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.fusion import FusionPipeline
 
 CAMERA = Camera(Intrinsics(192, 96, 150.0, 150.0, 95.5, 47.5))
 AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
@@ -50,7 +53,7 @@ POINTS = (Thinning(points=500), Thinning(points=100))
 def test_rows_are_what_the_lidar_can_be_thinned_to():
     sixteen = (Thinning(lines=16), Thinning(lines=8), *POINTS)
     assert thinnings(wall()) == sixteen
-    assert thinnings(wall(24)) == (Thinning(lines=8), *POINTS)
+    assert thinnings(wall(24)) == (Thinning(lines=24), *sixteen)
     blind = replace(wall(), frame=replace(wall().frame, points=None, T_camera_lidar=None))
     assert thinnings(blind) == POINTS
     scattered = np.random.default_rng(0).uniform(1, 9, (4000, 3))
@@ -110,3 +113,47 @@ def test_a_protocol_gives_all_returns_so_there_is_nothing_to_calibrate_by():
     row = rows([trial])[0]
     assert row['coverage_1sigma'] is row['rmse_ratio'] is None
     assert row['rmse_filled_mm'] < 1
+
+
+class Blind(Walls):
+    """Without truth."""
+
+    def sample(self, index):
+        return replace(super().sample(index), depth_gt_m=None)
+
+
+def test_without_truth_the_same_returns_judge_every_row_and_no_method_sees_them(monkeypatch):
+    judged, seen = [], []
+    complete = FusionPipeline.complete
+
+    def note(pipeline, view, watch=None):
+        seen.append(view.sparse_m > 0)
+        return complete(pipeline, view, watch)
+
+    def score(depth_m, sigma_m, truth_m):
+        judged.append(truth_m > 0)
+        return score_image(depth_m, sigma_m, truth_m)
+
+    monkeypatch.setattr(FusionPipeline, 'complete', note)
+    monkeypatch.setattr('depth_ros.evaluation.evaluate.score_image', score)
+    configs = [PipelineConfig(method=name) for name in ('guided', 'nearest')]
+    steps = thinnings(Blind().sample(0))
+    trials = ablate(Blind(), configs, steps)
+    assert {trial.raw.truth for trial in trials} == {REMOVED_LIDAR}
+    assert len(judged) == 2 * len(configs) * len(steps) * 3
+    for mask in judged[1:]:
+        np.testing.assert_array_equal(mask, judged[0])
+    whole = FusionPipeline(configs[0]).observe(Blind().sample(0).frame).sparse_m > 0
+    assert judged[0].sum() == pytest.approx(whole.sum() * 2 / 16, rel=0.2)  # two lines judge
+    for mask in seen:
+        assert not (mask & judged[0]).any()
+    returns = [np.count_nonzero(mask) for mask in seen]
+    assert sorted(set(returns), reverse=True)[-2:] == [500, 100]
+
+
+def test_lines_taken_away_judge_a_single_row():
+    evaluation = evaluate(
+        Blind(), PipelineConfig(method='guided'), thinning=Thinning(lines=4), seed=3
+    )
+    assert evaluation.truth == REMOVED_LIDAR
+    assert evaluation.scores.mae_filled_mm < 5

@@ -13,6 +13,7 @@ from depth_ros.errors import ConfigError, EvaluationError, SampleError
 from depth_ros.evaluation.evaluate import (
     GROUND_TRUTH,
     HELD_OUT_LIDAR,
+    REMOVED_LIDAR,
     evaluate,
     truth_in_view,
 )
@@ -138,7 +139,7 @@ def test_lost_images_are_named_and_the_others_scored():
     ]
     reasons = [image.reason for image in evaluation.lost]
     assert reasons[0] == 'sweep.bin: no such cloud file.'
-    assert 'neither LiDAR points nor sparse depth' in reasons[1]
+    assert 'There is no LiDAR for guided to complete' in reasons[1]
     assert reasons[2] == 'The ground truth cannot be read: truth.png: no such image.'
     assert told[-1] == (6, 6)
 
@@ -268,7 +269,7 @@ def test_without_lidar_truth_judges_a_method_that_needs_none(mono):
     assert evaluation.scores.mae_filled_mm == pytest.approx(0.0)
     with pytest.raises(EvaluationError, match='walls, left_0: There is neither ground truth nor'):
         evaluate(Walls(frame=blind(Walls().sample(0)), depth_gt_m=None), mono)
-    with pytest.raises(EvaluationError, match='neither LiDAR points nor sparse depth'):
+    with pytest.raises(EvaluationError, match='There is no LiDAR for guided to complete'):
         evaluate(Walls(frame=blind(Walls().sample(0))), PipelineConfig(method='guided'))
 
 
@@ -337,3 +338,34 @@ def test_a_result_has_its_pictures_on_one_sheet():
     whole = sheet(result, parts)
     assert whole.shape[1] > 2 * INTRINSICS.width
     assert whole.dtype == np.uint8
+
+
+def test_without_a_lidar_points_of_the_truth_are_named_as_the_way_out():
+    frame = replace(Walls().sample(0).frame, sparse_m=None)
+    with pytest.raises(EvaluationError) as caught:
+        evaluate(Walls(1, frame=frame), GUIDED)
+    assert 'There is no LiDAR for guided to complete; with --points N it takes' in str(
+        caught.value
+    )
+    with pytest.raises(EvaluationError) as caught:
+        evaluate(Walls(1, frame=frame), GUIDED, thinning=Thinning(lines=16))
+    assert 'no LiDAR whose lines could be thinned; --points N' in str(caught.value)
+    points = evaluate(Walls(1, frame=frame), GUIDED, thinning=Thinning(points=400))
+    assert points.scores.mae_mm < 5
+
+
+def test_points_that_were_not_drawn_judge_where_there_is_no_truth():
+    evaluation = evaluate(Walls(1, depth_gt_m=None), GUIDED, thinning=Thinning(points=200))
+    assert evaluation.truth == REMOVED_LIDAR
+    assert evaluation.scores.mae_filled_mm < 5
+    everything = Thinning(points=10**6)
+    with pytest.raises(EvaluationError, match='No return that was taken away is left'):
+        evaluate(Walls(1, depth_gt_m=None), GUIDED, thinning=everything)
+
+
+def test_too_few_returns_to_hold_any_out_are_said_so():
+    sparse_m = np.zeros((96, 192), np.float32)
+    sparse_m[10:90:20, 10:150:35] = 5.0
+    frame = replace(Walls().sample(0).frame, sparse_m=sparse_m)
+    with pytest.raises(EvaluationError, match='16 returns in the image are too few to hold any'):
+        evaluate(Walls(1, frame=frame, depth_gt_m=None), GUIDED, held_out_share=0.5)

@@ -10,9 +10,10 @@ import pytest
 from depth_ros.datasets.base import Sample
 from depth_ros.datasets.scan_lines import Block
 from depth_ros.errors import EvaluationError
-from depth_ros.evaluation.thinning import Thinning, sampled_frame, thinned_frame
+from depth_ros.evaluation.thinning import Thinning, sampled_frame, split, thinned_frame
 from depth_ros.frame import Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
+from depth_ros.geometry.projection import project_lidar
 
 CAMERA = Camera(Intrinsics(96, 48, 60.0, 60.0, 47.5, 23.5))
 SHAPE = (48, 96)
@@ -69,8 +70,7 @@ def test_points_are_truth_where_there_is_none():
 
 def test_lines_of_a_sweep():
     points = fan(FOUR_BEAMS)
-    frame = sample(points=points, T_camera_lidar=AXES).frame
-    thinned = thinned_frame(frame, 2)
+    thinned = thinned_frame(sample(points=points, T_camera_lidar=AXES), 2)
     assert sorted(set(np.round(thinned.points[:, 2], 3))) == [-0.524, 0.175]  # -3 and 1 degree
     assert len(thinned.points) == len(points) / 2
 
@@ -78,12 +78,12 @@ def test_lines_of_a_sweep():
 def test_lines_of_a_depth_image_need_the_extrinsic():
     sparse_m = np.zeros(SHAPE, np.float32)
     sparse_m[:, 30:60] = 60.0
-    bare = sample(sparse_m=sparse_m).frame
-    assert thinned_frame(bare, 64) is bare
+    bare = sample(sparse_m=sparse_m)
+    assert thinned_frame(bare, 64) is bare.frame
     with pytest.raises(EvaluationError, match='without T_camera_lidar'):
         thinned_frame(bare, 16)
-    with pytest.raises(EvaluationError, match='no LiDAR whose lines'):
-        thinned_frame(sample().frame, 16)
+    with pytest.raises(EvaluationError, match='no LiDAR whose lines could be thinned; --points N'):
+        thinned_frame(sample(), 16)
 
 
 def test_lines_then_points():
@@ -108,3 +108,84 @@ def test_lines_then_points():
 )
 def test_labels(thinning, label):
     assert thinning.label == label
+
+
+EIGHT_BEAMS = Block((7.0, 5.0, 3.0, 1.0, -1.0, -3.0, -5.0, -7.0))
+
+
+def heights(frame):
+    """Beams of the points of a frame by their elevation in degrees."""
+    points = frame.points
+    elevation = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1])))
+    return sorted(set(np.rint(elevation).astype(int)), reverse=True)
+
+
+def test_lines_that_were_taken_away_judge():
+    cloud = sample(points=fan(EIGHT_BEAMS), T_camera_lidar=AXES)
+    two = Thinning(lines=2)
+    seen, judges = split(cloud, two, [two], share=0.1)
+    assert heights(seen) == [3, -5]
+    assert heights(judges) == [7, 5, 1, -1, -3, -7]
+    assert len(seen.points) + len(judges.points) == len(cloud.frame.points)
+
+
+def test_the_same_lines_judge_every_row():
+    """Of eight, two get 3 and -5, four get 5, 1, -3 and -7: one of 7 and -1 judges the others."""
+    cloud = sample(points=fan(EIGHT_BEAMS), T_camera_lidar=AXES)
+    rows = [Thinning(lines=8), Thinning(lines=4), Thinning(lines=2), Thinning(points=30)]
+    splits = [split(cloud, row, rows, share=0.1) for row in rows]
+    assert [heights(one.judges) for one in splits] == 4 * [[-1]]
+    assert heights(splits[0].seen) == [7, 5, 3, 1, -3, -5, -7]
+    assert heights(splits[1].seen) == [5, 1, -3, -7]
+    assert heights(splits[2].seen) == [3, -5]
+    drawn_m = splits[3].seen.sparse_m
+    assert np.count_nonzero(drawn_m) == 30
+    without, _ = split(cloud, rows[0], rows, share=0.1)
+    assert not (drawn_m[sparse_of(without) == 0]).any()
+
+
+def sparse_of(frame):
+    return project_lidar(frame.points, AXES, CAMERA.intrinsics)
+
+
+def test_rings_are_followed_when_lines_are_taken():
+    points = np.random.default_rng(0).uniform(2, 9, (400, 3))  # no lines at all
+    ring = np.arange(400) % 4
+    cloud = replace(sample(points=points, T_camera_lidar=AXES), ring=ring)
+    points[:, 2] = 0.1 * ring * np.hypot(points[:, 0], points[:, 1])
+    seen, judges = split(cloud, Thinning(lines=2), [Thinning(lines=2)], share=0.1)
+    np.testing.assert_array_equal(seen.points, points[np.isin(ring, (0, 2))])
+    np.testing.assert_array_equal(judges.points, points[np.isin(ring, (1, 3))])
+
+
+def test_points_that_were_not_drawn_judge():
+    cloud = sample(points=fan(FOUR_BEAMS), T_camera_lidar=AXES)
+    rows = [Thinning(points=40), Thinning(points=10)]
+    first, second = (split(cloud, row, rows, share=0.1) for row in rows)
+    whole_m = sparse_of(cloud.frame)
+    assert np.count_nonzero(first.seen.sparse_m) == 40
+    assert np.count_nonzero(second.seen.sparse_m) == 10
+    np.testing.assert_array_equal(first.judges.sparse_m, second.judges.sparse_m)
+    judged = first.judges.sparse_m > 0
+    either = (first.seen.sparse_m > 0) | (second.seen.sparse_m > 0)
+    assert not (judged & either).any()
+    np.testing.assert_array_equal(judged | either, whole_m > 0)
+
+
+def test_where_a_row_gets_everything_and_there_are_no_lines_windows_judge():
+    sparse_m = np.zeros(SHAPE, np.float32)
+    sparse_m[::2, ::3] = np.random.default_rng(0).uniform(4, 9, sparse_m[::2, ::3].shape)
+    solid_state = sample(sparse_m=sparse_m)
+    rows = [Thinning(), Thinning(points=100)]
+    everything, drawn = (split(solid_state, row, rows, share=0.2) for row in rows)
+    np.testing.assert_array_equal(everything.judges.sparse_m, drawn.judges.sparse_m)
+    assert np.count_nonzero(everything.judges.sparse_m) > 10
+    for one, returns in ((everything, 500), (drawn, 100)):
+        assert np.count_nonzero(one.seen.sparse_m) >= returns
+        assert not one.seen.sparse_m[one.judges.sparse_m > 0].any()
+
+
+def test_without_lidar_nothing_can_be_split():
+    for row, match in ((Thinning(lines=8), 'no LiDAR whose'), (Thinning(points=9), 'neither')):
+        with pytest.raises(EvaluationError, match=match):
+            split(sample(), row, [row], share=0.1)
