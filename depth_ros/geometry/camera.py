@@ -79,12 +79,13 @@ def read_lens(model: str, D: Sequence[float]) -> tuple[str, tuple[float, ...]]:
     if not name:
         del known[4]  # plumb_bob and equidistant both take four
     sizes = [size for size in known if used <= size <= len(D)]
-    if not sizes:
+    own = DISTORTION_SIZES.get(name, ())
+    is_doubled = len(D) not in own and D[: len(D) // 2] * 2 == D  # by a driver that fills it twice
+    if not sizes or is_doubled:
         raise GeometryError(
             f'The distortion model {model!r} with {len(D)} coefficients, {list(D)}, has no one '
             f'reading; plumb_bob takes 4 or 5, rational_polynomial 8, 12 or 14, equidistant 4.'
         )
-    own = DISTORTION_SIZES.get(name, ())
     size = len(D) if len(D) in own else min(sizes)
     return known[size], D[:size]
 
@@ -224,7 +225,8 @@ class Camera:
             if not all(map(math.isfinite, numbers)):
                 raise GeometryError(f'{name} must be finite, got {list(numbers)}.')
         rotation = np.reshape(self.R_rect, (3, 3)) if len(self.R_rect) == 9 else np.zeros((3, 3))
-        orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+        near_one = np.abs(rotation).max() < 2  # the product of larger ones may overflow
+        orthonormal = near_one and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
         if not orthonormal or np.linalg.det(rotation) < 0:
             raise GeometryError(f'R_rect must be a rotation of 9 numbers, got {self.R_rect}.')
         if self.rectified is None:

@@ -74,7 +74,7 @@ def cloud_to_points(msg: Any, say: Callable[[str], None] | None = None) -> Float
                 f'is_bigendian is {bool(msg.is_bigendian)}, but its coordinates make sense only '
                 'the other way round; they are read so'
             )
-        elif not (np.isfinite(points).all(axis=1) & points.any(axis=1)).any():
+        elif not (np.isfinite(points).all(axis=1) & (points != 0).any(axis=1)).any():
             raise NodeError(
                 f'Cloud of {len(points)} points holds no return: each is NaN or (0, 0, 0). Is the '
                 'LiDAR covered, or do its driver and its model differ?',
@@ -202,5 +202,5 @@ def _nonsense(points: Float32, rows: _Rows) -> bool:
     sample = points.reshape(rows.height, rows.width, 3)[:: step[0], :: step[1]].reshape(-1, 3)
     size: npt.NDArray[np.float32] = np.abs(sample)
     possible = (size == 0) | ((size > _SMALLEST_M) & (size < _LARGEST_M))  # NaN is neither
-    returns = possible.all(axis=1) & size.any(axis=1)
+    returns = possible.all(axis=1) & (size > 0).any(axis=1)
     return 10 * int(returns.sum()) < len(sample)

@@ -207,6 +207,7 @@ def test_a_lens_is_what_its_name_and_its_coefficients_leave_as_one_reading(model
         ('plumb_bob', BROWN8[:2], 'plumb_bob takes 4 or 5'),
         ('plumb_bob', BROWN8[:6], 'rational_polynomial 8, 12 or 14'),
         ('plumb_bob', BROWN8[:5] * 2, 'with 10 coefficients'),
+        ('plumb_bob', (-0.03, 0.035, 0, 0, 0) * 2, 'with 10 coefficients'),  # filled in twice
         ('', FISH, 'no one reading'),
         ('equidistant', (), 'with 0 coefficients'),
         ('mei', (), "'mei' is unknown"),

@@ -336,7 +336,8 @@ class CompletionRig(CameraRig):
         from depth_ros.nodes.convert import CloudBuffer, ns_to_stamp
 
         u, v = np.meshgrid(np.arange(0, self.WIDTH, 3.0), np.arange(0, self.HEIGHT, 3.0))
-        points = np.stack(((u - 47.5) / 80, (v - 31.5) / 80, np.ones_like(u)), -1) * depth_m
+        cx, cy = (self.WIDTH - 1) / 2, (self.HEIGHT - 1) / 2
+        points = np.stack(((u - cx) / 80, (v - cy) / 80, np.ones_like(u)), -1) * depth_m
         buffer = CloudBuffer(('x', 'y', 'z'))
         buffer.view(1, u.size)[0] = points.reshape(-1, 3)
         buffer.msg.header = Header(stamp=ns_to_stamp(self._stamp_ns), frame_id='lidar')
