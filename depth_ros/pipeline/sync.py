@@ -8,6 +8,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from depth_ros.pipeline.clocks import Cause, Clocks
 from depth_ros.pipeline.config import SyncConfig
 
 # Reasons of drops, the keys of `PairSync.drops`.
@@ -73,6 +74,7 @@ class PairSync(Generic[ImageT, SweepT]):
     def __init__(self, config: SyncConfig) -> None:
         self.drops: Counter[str] = Counter()
         self.jumps = 0
+        self._clocks = Clocks(config.max_sync_slop_s)
         self._slop_ns = round(config.max_sync_slop_s * 1e9)
         self._gathered = config.sweeps
         self._silence_ns = round(config.lidar_timeout_s * 1e9)
@@ -98,6 +100,7 @@ class PairSync(Generic[ImageT, SweepT]):
 
     def add_image(self, stamp_ns: int, image: ImageT) -> list[Pair[ImageT, SweepT]]:
         """Take an image; returns the pairs that are decided now, oldest first."""
+        self._clocks.image(stamp_ns)
         self._check_jump(stamp_ns, self._newest_image_ns, self._late_images)
         self._newest_image_ns = _later(self._newest_image_ns, stamp_ns)
         if self._emitted_ns is not None and stamp_ns < self._emitted_ns:
@@ -108,6 +111,7 @@ class PairSync(Generic[ImageT, SweepT]):
 
     def add_sweep(self, stamp_ns: int, sweep: SweepT) -> list[Pair[ImageT, SweepT]]:
         """Take a sweep; returns the pairs that are decided now, oldest first."""
+        self._clocks.sweep(stamp_ns)
         self._check_jump(stamp_ns, self._newest_sweep_ns, self._late_sweeps)
         if self._forgotten_ns is not None and stamp_ns <= self._forgotten_ns:
             self.drops[LATE_SWEEP] += 1
@@ -128,6 +132,13 @@ class PairSync(Generic[ImageT, SweepT]):
         """Decide all waiting images by what has come; for the end of a recording."""
         return self._decide(all_images=True)
 
+    def why(self, reason: str) -> Cause | None:
+        """Why messages were last dropped for a reason, as far as their stamps tell."""
+        if reason in (NO_SWEEP, IMAGE_QUEUE_FULL):
+            return self._clocks.why_unpaired()
+        kinds = {DUPLICATE_IMAGE: 'image', DUPLICATE_SWEEP: 'sweep'}
+        return self._clocks.why_repeated(kinds[reason]) if reason in kinds else None
+
     def _check_jump(self, stamp_ns: int, newest_ns: int | None, late: _LateRun) -> None:
         if newest_ns is None:
             return
@@ -145,7 +156,10 @@ class PairSync(Generic[ImageT, SweepT]):
                 break
             del self._images[0]
             nearest = self._nearest(stamp_ns)
-            if nearest is None:
+            if nearest is None or abs(self._sweeps[nearest][0] - stamp_ns) > self._slop_ns:
+                self._clocks.unpaired(
+                    stamp_ns, self._forgotten_ns if nearest is None else self._sweeps[nearest][0]
+                )
                 self.drops[IMAGE_QUEUE_FULL if overfull else NO_SWEEP] += 1
                 continue
             pairs.append(Pair(stamp_ns, image, self._gather(nearest)))
@@ -168,15 +182,14 @@ class PairSync(Generic[ImageT, SweepT]):
         return self._newest_image_ns is not None and self._newest_image_ns > image_ns + patience_ns
 
     def _nearest(self, image_ns: int) -> int | None:
-        """Index of the nearest sweep within the slop, the earlier of two; None without one."""
+        """Index of the nearest sweep, the earlier of two; None without any."""
         after = bisect_left(self._sweeps, image_ns, key=_stamp)
         near = [
             (abs(self._sweeps[i][0] - image_ns), i)
             for i in (after - 1, after)
             if 0 <= i < len(self._sweeps)
         ]
-        distance_ns, index = min(near, default=(self._slop_ns + 1, 0))
-        return index if distance_ns <= self._slop_ns else None
+        return min(near)[1] if near else None
 
     def _gather(self, nearest: int) -> tuple[tuple[int, SweepT], ...]:
         """The sweep of this index and those before it, back to a gap or to the oldest allowed."""
