@@ -3,7 +3,10 @@
 A message gives the offending value and the way out. Catch `DepthRosError` to catch them all.
 """
 
+from __future__ import annotations
+
 import importlib
+import re
 from types import ModuleType
 
 
@@ -13,12 +16,12 @@ class DepthRosError(Exception):
     Args:
         message: what is wrong, with the value and the way out.
         reason: short key under which a node counts the frame that was lost by it; by default
-            the name of the class.
+            the name of the class in snake_case.
     """
 
     def __init__(self, message: str, reason: str = '') -> None:
         super().__init__(message)
-        self.reason = reason or type(self).__name__
+        self.reason = reason or _snake_case(type(self).__name__)
 
 
 class FrameError(DepthRosError):
@@ -126,3 +129,13 @@ def import_optional(library: str, extra: str) -> ModuleType:
             library.partition('.')[0],
         )
         raise MissingDependencyError(library, extra, None if absent else error) from error
+
+
+def reason_of(error: Exception) -> str:
+    """The key under which to count what was lost by an error, whoever raised it."""
+    return error.reason if isinstance(error, DepthRosError) else _snake_case(type(error).__name__)
+
+
+def _snake_case(name: str) -> str:
+    """The name of a class as words: `OSError` is os_error."""
+    return re.sub(r'(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', '_', name).lower()

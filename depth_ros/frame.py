@@ -47,6 +47,7 @@ class Frame:
             0 = none; an alternative to `points` for datasets that ship it.
         lidar_stamp_ns: time of the sweep, or None.
         mask: what of `image` is not to be used, or None.
+        frame_id: name of the frame that the image is in, for messages; empty if it has none.
     """
 
     image: UInt8
@@ -57,6 +58,7 @@ class Frame:
     sparse_m: Float32 | None = None
     lidar_stamp_ns: int | None = None
     mask: ImageMask | None = None
+    frame_id: str = ''
 
     def __post_init__(self) -> None:
         height, width = self.camera.intrinsics.height, self.camera.intrinsics.width

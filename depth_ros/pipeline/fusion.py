@@ -13,6 +13,7 @@ from depth_ros.frame import Bool, CameraView, DepthKind, Float64, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.distortion import rectify_image, seen_mask
 from depth_ros.geometry.mask import ImageMask, hide, load_mask
+from depth_ros.geometry.projection import usable_returns
 from depth_ros.geometry.resize import resize_image
 from depth_ros.methods.base import DepthMethod, Preparable, release
 from depth_ros.methods.mono import mono_weights
@@ -21,11 +22,13 @@ from depth_ros.methods.registry import METHODS, choose
 from depth_ros.models.weights import locate
 from depth_ros.pipeline.calibration import SigmaCalibrator
 from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.extrinsic_check import explain_no_return
 from depth_ros.pipeline.result import FusionResult, StageTimer
-from depth_ros.pipeline.stages import DeviceStages, HostStages, stages_of
+from depth_ros.pipeline.stages import DeviceStages, HostStages, range_limits, stages_of
 
 STAND_IN = 'guided'
 """The method that completes until another one is ready."""
+NO_RETURN = 'no_return_in_view'  # reason under which a frame without returns is counted
 
 _MADE_OF = {
     'auto': ('bpnet', 'engine'),
@@ -236,7 +239,8 @@ class FusionPipeline:
         elif needed:
             raise PipelineError(
                 f'The frame has neither LiDAR points nor sparse depth, which {self.method_name} '
-                'completes; the method mono needs none.'
+                'completes; the method mono needs none.',
+                'no_lidar',
             )
         else:
             size = camera.rectified.height, camera.rectified.width
@@ -247,14 +251,23 @@ class FusionPipeline:
         if not sparse_m.any():
             if not needed:
                 return sparse_m
-            raise PipelineError(
-                'No LiDAR return falls into the image; check the extrinsic (T_camera_lidar), '
-                'the range limits, the mask and that the sweep is not empty.'
-            )
+            raise PipelineError(self._why_nothing(frame, camera, T_camera_lidar), NO_RETURN)
         if config.occlusion_filter:
             margin, window_px = config.occlusion_margin, config.occlusion_window_px
             sparse_m = stages.remove_occluded(sparse_m, margin, window_px)
         return sparse_m
+
+    def _why_nothing(self, frame: Frame, camera: Camera, T_camera_lidar: Float64 | None) -> str:
+        """Why the sparse depth of a frame is empty, in words."""
+        if frame.points is None or T_camera_lidar is None:
+            return (
+                'No LiDAR return falls into the image: its sparse depth holds no measurement; look '
+                'at what made it.'
+            )
+        usable = int(usable_returns(frame.points, *range_limits(self.config.projection)).sum())
+        return explain_no_return(
+            frame.points, usable, T_camera_lidar, camera.rectified, frame.frame_id
+        )
 
 
 def warm_up(method: DepthMethod, height: int = 64, width: int = 96) -> None:

@@ -75,7 +75,7 @@ class HostStages:
     ) -> Float32:
         """Sparse depth (H, W) of the usable returns among points (N, 3)."""
         points = returns_in_view(points, T_camera_lidar, intrinsics)
-        usable = usable_returns(points, *_limits(config))
+        usable = usable_returns(points, *range_limits(config))
         return project_lidar(points[usable], T_camera_lidar, intrinsics)
 
     remove_occluded = staticmethod(remove_occluded)
@@ -125,7 +125,7 @@ class DeviceStages:
         config: ProjectionConfig,
     ) -> Tensor:
         """Sparse depth (H, W) of the usable returns among points (N, 3)."""
-        usable = twins.usable_returns(points, *_limits(config))
+        usable = twins.usable_returns(points, *range_limits(config))
         # NaN are in no view. To take them out, the host would have to wait for their number.
         points = points.masked_fill(~usable[:, None], math.nan)
         return twins.project_lidar(points, T_camera_lidar, intrinsics)
@@ -184,7 +184,7 @@ def stages_of(method: DepthMethod) -> HostStages | DeviceStages:
     return HostStages(method)
 
 
-def _limits(
+def range_limits(
     config: ProjectionConfig,
 ) -> tuple[float, float, tuple[tuple[float, ...], tuple[float, ...]] | None]:
     """Nearest and farthest range [m] of usable returns, and the robot's box if there is one."""
