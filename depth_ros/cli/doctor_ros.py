@@ -10,15 +10,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from depth_ros.cli.finding import OK, WARN, Finding, library, version_of
-from depth_ros.nodes import dds
+from depth_ros.nodes import dds, graph
+from depth_ros.nodes.graph import Endpoint
+from depth_ros.pipeline.clocks import Cause, duration
 
 MIB = 2**20
 ROS_PROCESSES = 4  # camera, LiDAR, completion and who uses the depth
 MIN_RECEIVE_BUFFER = 4 * MIB  # room for one image; Linux gives 208 KiB
-GRAPH_TIMEOUT_S = 10.0
-LARGE_MESSAGES = ('Image', 'PointCloud2')
+GRAPH_TIMEOUT_S = 30.0  # it listens for 10 s at most
+DEFAULT_TOPICS = (
+    ('/image', graph.IMAGE),
+    ('/camera_info', graph.INFO),
+    ('/points', graph.CLOUD),
+)
+"""What our nodes listen to unless they are remapped."""
+AHEAD_S, OTHER_CLOCK_S = 0.1, 86400.0
 
 _RECEIVE_BUFFER = Path('/proc/sys/net/core/rmem_max')
 _DEFAULT_RMW = 'rmw_fastrtps_cpp'
@@ -149,7 +158,7 @@ def topics() -> Iterator[Finding]:
         yield Finding(OK, what, 'not looked for: there is no rclpy')
         return
     try:
-        offers = _sensor_offers()
+        report = _graph_report()
     except subprocess.CalledProcessError as error:
         said = f'{error.stdout}\n{error.stderr}'.strip() or f'exit code {error.returncode}'
         yield Finding(WARN, what, said.splitlines()[-1], 'ROS does not start in this shell')
@@ -157,29 +166,67 @@ def topics() -> Iterator[Finding]:
     except subprocess.TimeoutExpired:
         yield Finding(WARN, what, f'ROS did not answer within {GRAPH_TIMEOUT_S:g} s')
         return
-    if not offers:
+    publishers = [Endpoint(**publisher) for publisher in report['publishers']]
+    subscriptions = [Endpoint(**subscription) for subscription in report['subscriptions']]
+    sensors = [p for p in publishers if p.type in graph.SENSOR_TYPES]
+    if not sensors:
         way_out = 'start the sensors in this ROS_DOMAIN_ID and discovery range'
         yield Finding(OK, what, 'no image, camera_info or cloud', way_out)
     may_lose = _is_fast_dds() and not _given_profiles()
-    for offer in offers:
-        message, reliability = offer['message'], offer['reliability']
-        value = f'{message} from {offer["node"]}, {reliability}'
-        if may_lose and reliability == 'best_effort' and message in LARGE_MESSAGES:
-            way_out = f'may lose messages over 512 KiB: {_profile_advice()}'
-            yield Finding(WARN, offer['topic'], value, way_out)
-        else:
-            yield Finding(OK, offer['topic'], value)
+    for publisher in sorted(sensors, key=lambda p: p.topic):
+        yield _sensor(publisher, report['heard'].get(publisher.topic), may_lose)
+    for topic, cause in _unheard(publishers, subscriptions):
+        yield Finding(WARN, topic, cause.sentence, cause.way_out)
 
 
-def _sensor_offers() -> list[dict[str, str]]:
+def _sensor(publisher: Endpoint, heard: dict[str, Any] | None, may_lose: bool) -> Finding:
+    """A topic, what came on it, and what would be lost of it."""
+    message = publisher.message
+    value = f'{message} from {publisher.node}, {publisher.reliability}'
+    if publisher.durability == 'transient_local':
+        value += ', latched'
+    is_large = publisher.type in (graph.IMAGE, graph.CLOUD)
+    if may_lose and publisher.reliability == 'best_effort' and is_large:
+        way_out = f'may lose messages over 512 KiB: {_profile_advice()}'
+        return Finding(WARN, publisher.topic, value, way_out)
+    if heard is None:  # of a node that works on what it hears
+        return Finding(OK, publisher.topic, value)
+    if not heard['messages']:
+        way_out = 'look whether its node is active and the sensor connected'
+        return Finding(WARN, publisher.topic, f'{value}, silent', way_out)
+    if heard['rate_hz']:
+        value += f', {heard["rate_hz"]:.1f} Hz'
+    if message == 'CameraInfo':  # its stamp matters to nobody, and a latched one is old
+        return Finding(OK, publisher.topic, value)
+    age_s = heard['age_s']
+    if age_s < -AHEAD_S or age_s > OTHER_CLOCK_S:
+        value += f', stamps {duration(abs(age_s))} s {"ahead" if age_s < 0 else "old"}'
+        way_out = 'a sensor on another clock, or a recording (set use_sim_time for that)'
+        return Finding(WARN, publisher.topic, value, way_out)
+    return Finding(OK, publisher.topic, value)
+
+
+def _unheard(
+    publishers: list[Endpoint], subscriptions: list[Endpoint]
+) -> Iterator[tuple[str, Cause]]:
+    """Subscriptions to sensors that hear nobody; and what our nodes could not use if they ran."""
+    yield from graph.unheard(publishers, subscriptions)
+    listened = {subscription.topic for subscription in subscriptions}
+    for topic, wanted in DEFAULT_TOPICS:
+        cause = graph.explain_silence(Endpoint(topic, wanted, 'a node of ours'), publishers)
+        if topic not in listened and cause is not None and cause.key == 'wrong_type':
+            yield topic, cause
+
+
+def _graph_report() -> dict[str, Any]:
     """`nodes.graph_report` in a process of its own: a broken middleware ends its process."""
     command = [sys.executable, '-m', 'depth_ros.nodes.graph_report']
     answer = subprocess.run(
         command, capture_output=True, text=True, timeout=GRAPH_TIMEOUT_S, check=True
     )
     # Fast DDS writes its complaints to stdout, too.
-    offers: list[dict[str, str]] = json.loads(answer.stdout.splitlines()[-1])
-    return offers
+    report: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return report
 
 
 def _profile_advice() -> str:

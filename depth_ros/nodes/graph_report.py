@@ -1,4 +1,4 @@
-"""What is on the ROS graph now: the sensor topics and the reliability each publisher offers.
+"""Gathers what is on the ROS graph; for `doctor`, it also listens to the sensors for a while.
 
 `python -m depth_ros.nodes.graph_report` writes it to stdout as JSON.
 """
@@ -7,41 +7,106 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
+import struct
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import rclpy
+import sensor_msgs.msg
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile
 
-SENSOR_MESSAGES = ('Image', 'CompressedImage', 'PointCloud2', 'CameraInfo')
-LISTEN_S = 1.5  # discovery takes up to half of it; start and end stay within 2 s
+from depth_ros.nodes.graph import INFINITE_S, SENSOR_TYPES, Endpoint
+
+MIN_LISTEN_S = 1.5  # discovery takes up to half of it where the machine is idle
+STABLE_S = 4.0  # a graph that has not changed for so long is whole
+MAX_LISTEN_S = 10.0
+MESSAGES = 20  # of a topic, whose stamps are remembered
 
 
 @dataclass(frozen=True)
-class Offer:
-    """One publisher of a sensor topic.
+class Heard:
+    """What came on a topic.
 
     Attributes:
-        topic: full name of the topic.
-        message: its message, one of `SENSOR_MESSAGES`.
-        node: full name of the publishing node.
-        reliability: what it offers, such as `reliable` or `best_effort`.
+        messages: how many.
+        rate_hz: messages per second; 0 for fewer than two.
+        age_s: median time between stamp and arrival, below 0 if stamps are ahead.
     """
 
-    topic: str
-    message: str
-    node: str
-    reliability: str
+    messages: int = 0
+    rate_hz: float = 0.0
+    age_s: float = 0.0
 
 
-def sensor_offers(listen_s: float = LISTEN_S) -> list[Offer]:
-    """Listen to the graph for a moment, in a context that is gone afterwards.
+@dataclass(frozen=True)
+class GraphReport:
+    """What `doctor` is told of the graph.
+
+    Attributes:
+        publishers: of all topics.
+        subscriptions: of all topics.
+        heard: by topic, what came from its publishers; topics of nodes that themselves listen to
+            sensors are not subscribed, lest they begin to work.
+    """
+
+    publishers: list[Endpoint] = field(default_factory=list)
+    subscriptions: list[Endpoint] = field(default_factory=list)
+    heard: dict[str, Heard] = field(default_factory=dict)
+
+
+def publishers_of(node: Node) -> list[Endpoint]:
+    """All publishers of the graph but those of the node itself."""
+    return list(_others(node, node.get_publishers_info_by_topic, _topics(node)))
+
+
+def subscriptions_of(node: Node, topics: Iterable[str] | None = None) -> list[Endpoint]:
+    """Subscriptions to topics (full names; None = all) but those of the node itself."""
+    topics = _topics(node) if topics is None else topics
+    return list(_others(node, node.get_subscriptions_info_by_topic, topics))
+
+
+def _topics(node: Node) -> list[str]:
+    return [topic for topic, _ in node.get_topic_names_and_types()]
+
+
+def _others(
+    node: Node, infos: Callable[[str], Iterable[Any]], topics: Iterable[str]
+) -> Iterator[Endpoint]:
+    own = node.get_fully_qualified_name()
+    for topic in topics:
+        for info in infos(topic):
+            name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+            if name != own:
+                yield endpoint(topic, info.topic_type, name, info.qos_profile)
+
+
+def endpoint(topic: str, message_type: str, node: str, qos: QoSProfile) -> Endpoint:
+    """An endpoint with what its quality of service says."""
+    return Endpoint(
+        topic,
+        message_type,
+        node,
+        qos.reliability.name.lower(),
+        qos.durability.name.lower(),
+        qos.deadline.nanoseconds / 1e9 or INFINITE_S,  # 0 is the middleware's default: none
+        qos.liveliness.name.lower(),
+    )
+
+
+def listen(max_s: float = MAX_LISTEN_S) -> GraphReport:
+    """Listen to the graph, in a context that is gone afterwards.
+
+    Until two messages of every sensor have come, or the graph has been the same for 4 s.
 
     Args:
-        listen_s: time given to discovery.
+        max_s: longest time that it takes.
 
     Raises:
         RuntimeError: the middleware does not start (`RCLError`, `RMWError`).
@@ -55,30 +120,90 @@ def sensor_offers(listen_s: float = LISTEN_S) -> list[Offer]:
             enable_rosout=False,
             start_parameter_services=False,
         )
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
         try:
-            time.sleep(listen_s)  # the middleware discovers in threads of its own
-            return _offers(node)
+            return _Listener(node).until_done(executor, max_s)
         finally:
+            executor.shutdown()
             node.destroy_node()
     finally:
         context.try_shutdown()
 
 
-def _offers(node: Node) -> list[Offer]:
-    wanted = {f'sensor_msgs/msg/{message}': message for message in SENSOR_MESSAGES}
-    return [
-        Offer(
-            topic,
-            wanted[info.topic_type],
-            f'{info.node_namespace.rstrip("/")}/{info.node_name}',
-            info.qos_profile.reliability.name.lower(),
+class _Listener:
+    """Subscribes to what sensors publish, as they turn up, and takes note of what comes."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._arrivals: dict[str, list[tuple[int, int]]] = {}  # (monotonic, age) [ns] by topic
+
+    def until_done(self, executor: SingleThreadedExecutor, max_s: float) -> GraphReport:
+        """Spin until everything is known."""
+        start_s = changed_s = time.monotonic()
+        before: tuple[list[Endpoint], list[Endpoint]] | None = None
+        while (now_s := time.monotonic()) - start_s < max_s:
+            graph = publishers_of(self._node), subscriptions_of(self._node)
+            if graph != before:
+                before, changed_s = graph, now_s
+                self._subscribe(*graph)
+            periods = [len(arrivals) >= 2 for arrivals in self._arrivals.values()]
+            heard = bool(periods) and all(periods) and now_s - changed_s >= 1.0
+            if now_s - start_s >= MIN_LISTEN_S and (heard or now_s - changed_s >= STABLE_S):
+                break
+            end_s = now_s + 0.2
+            while (rest_s := end_s - time.monotonic()) > 0:
+                executor.spin_once(timeout_sec=rest_s)
+        publishers, subscriptions = before or ([], [])
+        return GraphReport(
+            publishers,
+            subscriptions,
+            {topic: _heard(arrivals) for topic, arrivals in self._arrivals.items()},
         )
-        for topic, types in sorted(node.get_topic_names_and_types())
-        if wanted.keys() & set(types)
-        for info in node.get_publishers_info_by_topic(topic)
-        if info.topic_type in wanted
-    ]
+
+    def _subscribe(self, publishers: list[Endpoint], subscriptions: list[Endpoint]) -> None:
+        workers = {s.node for s in subscriptions if s.type in SENSOR_TYPES}
+        for publisher in publishers:
+            topic = publisher.topic
+            if publisher.type not in SENSOR_TYPES or topic in self._arrivals:
+                continue
+            if publisher.node in workers:
+                continue
+            self._arrivals[topic] = []
+            qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5)
+            same = [p for p in publishers if (p.topic, p.type) == (topic, publisher.type)]
+            for policy, kind in (('reliability', 'reliable'), ('durability', 'transient_local')):
+                weakest = {'reliability': 'best_effort', 'durability': 'volatile'}[policy]
+                all_offer = all(getattr(p, policy) == kind for p in same)
+                chosen = kind if all_offer else weakest
+                setattr(qos, policy, type(getattr(qos, policy))[chosen.upper()])
+            self._node.create_subscription(
+                getattr(sensor_msgs.msg, publisher.message),
+                topic,
+                lambda raw, topic=topic: self._on_message(topic, raw),
+                qos,
+                raw=True,
+            )
+
+    def _on_message(self, topic: str, raw: bytes) -> None:
+        # All sensor messages begin with the stamp of their header, after 4 bytes of CDR's own.
+        order = '<' if raw[1] & 1 else '>'
+        sec, nanosec = struct.unpack_from(f'{order}iI', raw, 4)
+        age_ns = time.time_ns() - (sec * 1_000_000_000 + nanosec)
+        self._arrivals[topic] = [
+            *self._arrivals[topic][-MESSAGES:],
+            (time.monotonic_ns(), age_ns),
+        ]
+
+
+def _heard(arrivals: list[tuple[int, int]]) -> Heard:
+    if not arrivals:
+        return Heard()
+    times_ns, ages_ns = zip(*arrivals, strict=True)
+    took_s = (times_ns[-1] - times_ns[0]) / 1e9
+    rate_hz = (len(times_ns) - 1) / took_s if took_s > 0 else 0.0
+    return Heard(len(arrivals), rate_hz, statistics.median(ages_ns) / 1e9)
 
 
 if __name__ == '__main__':
-    json.dump([dataclasses.asdict(offer) for offer in sensor_offers()], sys.stdout)
+    json.dump(dataclasses.asdict(listen()), sys.stdout)

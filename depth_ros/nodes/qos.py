@@ -10,6 +10,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import (
+    DurabilityPolicy,
     HistoryPolicy,
     QoSProfile,
     ReliabilityPolicy,
@@ -23,6 +24,8 @@ except ImportError:  # Humble
 
 REFRESH_PERIOD_S = 0.2
 
+_ASKS_FOR = (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL)  # little, much
+
 _FIXED = {
     'reliable': ReliabilityPolicy.RELIABLE,
     'best_effort': ReliabilityPolicy.BEST_EFFORT,
@@ -30,10 +33,17 @@ _FIXED = {
 
 
 def keep_last(
-    depth: int = 2, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE
+    depth: int = 2,
+    reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
 ) -> QoSProfile:
-    """KEEP_LAST, volatile; with the defaults what we publish with."""
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
+    """KEEP_LAST; with the defaults what we publish with."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=reliability,
+        durability=durability,
+    )
 
 
 def choose_reliability(publishers: Sequence[Any]) -> ReliabilityPolicy:
@@ -48,29 +58,33 @@ def choose_reliability(publishers: Sequence[Any]) -> ReliabilityPolicy:
     return ReliabilityPolicy.BEST_EFFORT
 
 
-def explain_mismatch(publishers: Sequence[Any], wanted: ReliabilityPolicy) -> str:
-    """Which publishers cannot be received with the wanted reliability; empty if all can.
+def choose_durability(publishers: Sequence[Any]) -> DurabilityPolicy:
+    """TRANSIENT_LOCAL, which gets what was sent before, if every publisher keeps it for us.
 
-    Reliability is the only policy on which we ask for more than a publisher may offer.
+    Args:
+        publishers: `TopicEndpointInfo` of each publisher of the topic.
     """
-    if wanted != ReliabilityPolicy.RELIABLE:
-        return ''
-    deaf = sorted(
-        f'{info.node_namespace.rstrip("/")}/{info.node_name}'
-        for info in publishers
-        if info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
-    )
-    if not deaf:
-        return ''
-    return f'{", ".join(deaf)} publishes best effort but reliable is asked for; set qos to auto'
+    offered = [info.qos_profile.durability for info in publishers]
+    if offered and all(durability == DurabilityPolicy.TRANSIENT_LOCAL for durability in offered):
+        return DurabilityPolicy.TRANSIENT_LOCAL
+    return DurabilityPolicy.VOLATILE
+
+
+def type_name(message_type: type) -> str:
+    """The name of a class of messages, such as `sensor_msgs/msg/Image`."""
+    return f'{message_type.__module__.split(".")[0]}/msg/{message_type.__name__}'
 
 
 class AdaptiveSubscription:
-    """A subscription whose reliability follows the publishers of its topic.
+    """A subscription whose quality of service follows the publishers of its topic.
 
     A reliable subscription receives nothing from a best-effort publisher, and a best-effort one
     loses large messages of a reliable publisher; so `auto` starts reliable and subscribes anew
     whenever `choose_reliability` changes its mind. Without publishers it stays as it is.
+
+    In every mode a publisher that keeps its last messages for late comers (a latched
+    CameraInfo, sent once) is asked for them, unless messages come anyway: a stream is not to
+    begin again in its past.
 
     Args:
         node: node to subscribe on.
@@ -78,17 +92,21 @@ class AdaptiveSubscription:
         topic: topic name, before remapping.
         callback: called with each message.
         mode: `auto`, `reliable` or `best_effort`.
+        latched: messages sent before are welcome at any time, as those of CameraInfo are.
         depth: messages kept by the middleware; enough for a pause of the process to cost frames
             that are counted as dropped, not lost unseen.
         callback_group: as for `Node.create_subscription`.
 
     Attributes:
+        given_topic: topic name before remapping.
         topic: full name of the topic, after remapping.
+        type_name: of its messages, such as `sensor_msgs/msg/Image`.
         message_count: messages received.
         last_receive_ns: `time.monotonic_ns()` of the last message, or None.
         incompatible_count: publishers seen whose QoS does not match ours, at the time.
         incompatible_policy: name of the policy that did not match last, such as RELIABILITY.
         reliability: what is asked for now.
+        durability: likewise.
     """
 
     def __init__(
@@ -99,6 +117,7 @@ class AdaptiveSubscription:
         callback: Callable[[Any], None],
         *,
         mode: str = 'auto',
+        latched: bool = False,
         depth: int = 5,
         callback_group: CallbackGroup | None = None,
     ) -> None:
@@ -107,34 +126,44 @@ class AdaptiveSubscription:
         self.incompatible_count = 0
         self.incompatible_policy = ''
         self.reliability = _FIXED.get(mode, ReliabilityPolicy.RELIABLE)
+        self.durability = DurabilityPolicy.VOLATILE
+        self.given_topic = topic
+        self.type_name = type_name(message_type)
         self._node = node
         self._message_type = message_type
-        self._given_topic = topic
         self._callback = callback
+        self._is_fixed, self._latched = mode in _FIXED, latched
         self._depth = depth
         self._group = callback_group
         self._subscription = self._subscribe()
         self.topic: str = self._subscription.topic_name
-        self._timer = None
-        if mode == 'auto':
-            # A steady clock: with simulated time the node's own one may stand still.
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = node.create_timer(
-                REFRESH_PERIOD_S, self.refresh, callback_group=callback_group, clock=steady
-            )
+        # A steady clock: with simulated time the node's own one may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer: Any = node.create_timer(
+            REFRESH_PERIOD_S, self.refresh, callback_group=callback_group, clock=steady
+        )
 
     @property
-    def mismatch(self) -> str:
-        """Publishers that we cannot hear and the way out; empty if there are none."""
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
-        return explain_mismatch(publishers, self.reliability)
+    def qos(self) -> QoSProfile:
+        """What is asked for now."""
+        return keep_last(self._depth, self.reliability, self.durability)
 
     def refresh(self) -> None:
-        """Subscribe anew if the publishers now call for another reliability."""
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
-        wanted = choose_reliability(publishers) if publishers else self.reliability
-        if wanted != self.reliability:
-            self.reliability = wanted
+        """Subscribe anew if the publishers now call for another quality of service."""
+        publishers = [
+            info
+            for info in self._node.get_publishers_info_by_topic(self.topic)
+            if info.topic_type == self.type_name
+        ]
+        if not publishers:
+            return
+        reliability = self.reliability if self._is_fixed else choose_reliability(publishers)
+        durability = choose_durability(publishers)
+        if not (self._latched or self.message_count == 0):
+            # What came before would come again, unless it is asked for already.
+            durability = min(durability, self.durability, key=_ASKS_FOR.index)
+        if (reliability, durability) != (self.reliability, self.durability):
+            self.reliability, self.durability = reliability, durability
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe()
 
@@ -148,9 +177,9 @@ class AdaptiveSubscription:
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
             self._message_type,
-            self._given_topic,
+            self.given_topic,
             self._on_message,
-            keep_last(self._depth, self.reliability),
+            self.qos,
             callback_group=self._group,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
         )

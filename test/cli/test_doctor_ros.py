@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from depth_ros.cli import doctor_ros
 from depth_ros.cli.finding import Finding
 from depth_ros.nodes import dds
+from depth_ros.nodes.graph import Endpoint
 
 NEW, OLD = dds.PROFILE_VARIABLES
 MIB = 2**20
@@ -24,12 +26,18 @@ MIB = 2**20
 pytestmark = pytest.mark.usefixtures('bare_ros')
 
 
-def offers(monkeypatch: pytest.MonkeyPatch, *found: dict[str, str]) -> None:
-    monkeypatch.setattr(doctor_ros, '_sensor_offers', lambda: list(found))
+def reports(monkeypatch: pytest.MonkeyPatch, *publishers: Endpoint, **more: Any) -> None:
+    """The graph has these publishers; `subscriptions` are endpoints, `heard` is by topic."""
+    report = {
+        'publishers': [dataclasses.asdict(publisher) for publisher in publishers],
+        'subscriptions': [dataclasses.asdict(one) for one in more.get('subscriptions', [])],
+        'heard': more.get('heard', {}),
+    }
+    monkeypatch.setattr(doctor_ros, '_graph_report', lambda: report)
 
 
-def offer(message: str, reliability: str) -> dict[str, str]:
-    return {'topic': '/in', 'message': message, 'node': '/driver', 'reliability': reliability}
+def sensor(message: str, reliability: str = 'reliable', topic: str = '/in') -> Endpoint:
+    return Endpoint(topic, f'sensor_msgs/msg/{message}', '/driver', reliability)
 
 
 def test_without_rclpy_the_way_out_is_named(modules: dict[str, bool]) -> None:
@@ -178,7 +186,7 @@ def test_large_best_effort_messages_without_a_profile_are_a_warning(
     level: str,
 ) -> None:
     modules['rclpy'] = True
-    offers(monkeypatch, offer(message, reliability))
+    reports(monkeypatch, sensor(message, reliability))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     (finding,) = doctor_ros.topics()
@@ -200,27 +208,92 @@ def test_a_middleware_that_ends_its_process_is_a_warning(
     assert (finding.level, finding.value) == ('WARN', 'no such RMW')
 
 
-_PUBLISHERS = """
+@pytest.mark.parametrize(
+    ('message', 'heard', 'level', 'words'),
+    [
+        ('Image', {'messages': 9, 'rate_hz': 10.0, 'age_s': 0.05}, 'OK', ', 10.0 Hz'),
+        ('Image', {'messages': 0, 'rate_hz': 0.0, 'age_s': 0.0}, 'WARN', ', silent'),
+        (
+            'PointCloud2',
+            {'messages': 9, 'rate_hz': 10.0, 'age_s': -36.96},
+            'WARN',
+            '10.0 Hz, stamps 37.0 s ahead',
+        ),
+        (
+            'PointCloud2',
+            {'messages': 9, 'rate_hz': 10.0, 'age_s': 1.79e9},
+            'WARN',
+            'stamps 1.79e9 s old',
+        ),
+        ('CameraInfo', {'messages': 1, 'rate_hz': 0.0, 'age_s': 1e6}, 'OK', 'reliable'),
+    ],
+)
+def test_what_came_of_a_topic_is_told(
+    modules: dict[str, bool],
+    monkeypatch: pytest.MonkeyPatch,
+    message: str,
+    heard: dict[str, float],
+    level: str,
+    words: str,
+) -> None:
+    modules['rclpy'] = True
+    reports(monkeypatch, sensor(message), heard={'/in': heard})
+    (finding,) = doctor_ros.topics()
+    assert finding.level == level
+    assert finding.value.endswith(words)
+
+
+def test_listeners_that_hear_nobody_are_told(
+    modules: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules['rclpy'] = True
+    node = '/completion_node'
+    reports(
+        monkeypatch,
+        sensor('Image', topic='/camera/image_raw'),
+        sensor('LaserScan', topic='/points'),
+        subscriptions=[
+            Endpoint('/image', 'sensor_msgs/msg/Image', node),
+            Endpoint('/camera/image_raw', 'sensor_msgs/msg/Image', '/viewer'),
+        ],
+    )
+    image, points = [finding for finding in doctor_ros.topics() if finding.level == 'WARN']
+    assert image.what == '/image'
+    assert image.value.startswith(f'{node} listens, but nobody publishes it')
+    assert image.way_out == 'Remap it: image:=/camera/image_raw.'
+    assert points.what == '/points'
+    assert 'publishes sensor_msgs/msg/LaserScan there' in points.value
+
+
+_DRIVER = """
 import rclpy
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan
 from std_msgs.msg import Header
 rclpy.init()
 node = rclpy.create_node('driver', namespace='front')
+image = node.create_publisher(Image, 'image', qos_profile_sensor_data)
+latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+info = node.create_publisher(CameraInfo, 'info', latched)
 keep = [
-    node.create_publisher(Image, 'image', qos_profile_sensor_data),
-    node.create_publisher(CameraInfo, 'info', 10),
     node.create_publisher(Header, 'no_sensor', 10),
+    node.create_publisher(LaserScan, 'points', 10),
 ]
+listener = rclpy.create_node('completion_node', namespace='front')
+listener.create_subscription(CompressedImage, 'imgae/compressed', print, 10)
+def send():
+    image.publish(Image(header=Header(stamp=node.get_clock().now().to_msg())))
+info.publish(CameraInfo())
+node.create_timer(0.1, send)
 print('ready', flush=True)
 rclpy.spin(node)
 """
 
 
 @pytest.mark.ros
-def test_live_topics_with_what_their_publishers_offer() -> None:
+def test_live_topics_with_what_comes_of_them_and_who_hears_nobody() -> None:
     pytest.importorskip('rclpy')
-    command = [sys.executable, '-c', _PUBLISHERS]
+    command = [sys.executable, '-c', _DRIVER]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -228,15 +301,40 @@ def test_live_topics_with_what_their_publishers_offer() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b'ready\n'
         deadline_s = time.monotonic() + 60.0
-        while len(found := list(doctor_ros.topics())) < 2 and time.monotonic() < deadline_s:
-            pass  # on a busy machine discovery takes longer than the doctor listens
+        while len(found := list(doctor_ros.topics())) < 3 and time.monotonic() < deadline_s:
+            pass  # on a busy machine discovery may take longer than the doctor listens
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert [(finding.what, finding.value, finding.level) for finding in found] == [
-        ('/front/image', 'Image from /front/driver, best_effort', 'WARN'),
-        ('/front/info', 'CameraInfo from /front/driver, reliable', 'OK'),
-    ]
+    image, info, misspelt = found
+    assert (image.what, image.level) == ('/front/image', 'WARN')
+    assert image.value == 'Image from /front/driver, best_effort'
+    assert info == Finding('OK', '/front/info', 'CameraInfo from /front/driver, reliable, latched')
+    assert misspelt.what == '/front/imgae/compressed'
+    assert 'nobody publishes it' in misspelt.value
+    assert '/front/image (Image of /front/driver)' in misspelt.value
+    assert 'image_transport to raw' in misspelt.way_out
+
+
+@pytest.mark.ros
+def test_the_report_waits_for_a_period_of_a_slow_topic() -> None:
+    pytest.importorskip('rclpy')
+    from depth_ros.nodes import graph_report
+
+    slow = _DRIVER.replace('0.1, send', '1.1, send')
+    process = subprocess.Popen(
+        [sys.executable, '-c', slow], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b'ready\n'
+        report = graph_report.listen(max_s=60.0)
+    finally:
+        process.kill()
+        process.communicate()
+    assert report.heard['/front/image'].messages >= 2
+    assert 0.1 < report.heard['/front/image'].rate_hz < 5.0
+    assert report.heard['/front/info'].messages == 1
 
 
 @pytest.mark.ros

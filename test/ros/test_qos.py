@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 
 pytest.importorskip('rclpy')
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Int32
 
 from depth_ros.nodes.qos import (
     AdaptiveSubscription,
     PolledSubscription,
+    choose_durability,
     choose_reliability,
-    explain_mismatch,
     keep_last,
 )
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+VOLATILE, LATCHED = DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL
 Wait = Callable[..., Any]
 
 
@@ -46,14 +47,21 @@ def test_reliable_only_if_every_publisher_offers_it(
     assert choose_reliability([publisher(r) for r in offered]) == chosen
 
 
-def test_mismatch_names_the_publisher_and_the_way_out() -> None:
-    publishers = [publisher(RELIABLE, 'good'), publisher(BEST_EFFORT, 'deaf')]
-    text = explain_mismatch(publishers, RELIABLE)
-    assert '/camera/deaf' in text
-    assert 'good' not in text
-    assert 'auto' in text
-    assert explain_mismatch(publishers, BEST_EFFORT) == ''
-    assert explain_mismatch(publishers[:1], RELIABLE) == ''
+@pytest.mark.parametrize(
+    ('offered', 'chosen'),
+    [
+        ([], VOLATILE),
+        ([LATCHED], LATCHED),
+        ([LATCHED, LATCHED], LATCHED),
+        ([LATCHED, VOLATILE], VOLATILE),
+        ([DurabilityPolicy.UNKNOWN], VOLATILE),
+    ],
+)
+def test_messages_of_before_are_asked_for_only_if_every_publisher_keeps_them(
+    offered: list[DurabilityPolicy], chosen: DurabilityPolicy
+) -> None:
+    publishers = [SimpleNamespace(qos_profile=SimpleNamespace(durability=d)) for d in offered]
+    assert choose_durability(publishers) == chosen
 
 
 class Stream:
@@ -89,14 +97,12 @@ def test_every_combination_but_one_receives(
         wait_until(lambda: subscription.incompatible_count == 1)
         stream.send()
         assert subscription.incompatible_policy == 'RELIABILITY'
-        assert '/talker' in subscription.mismatch
         assert subscription.message_count == 0
         assert subscription.last_receive_ns is None
         return
     wait_until(stream.until(lambda: len(received) > 2))
     assert subscription.message_count >= len(received) > 2
     assert subscription.last_receive_ns is not None
-    assert subscription.mismatch == ''
     wanted = BEST_EFFORT if mode == 'best_effort' else offered
     assert subscription.reliability == wanted
 
@@ -170,3 +176,70 @@ def test_what_is_polled_waits_in_order_and_wakes_nobody(ros: Any, wait_until: Wa
     assert not subscription.callback_group.can_execute(subscription)
     polled.destroy()
     wait_until(lambda: publisher.get_subscription_count() == 1, 30.0)
+
+
+def latched(node: Any, depth: int = 3) -> Any:
+    """A publisher that keeps its last messages for late comers."""
+    return node.create_publisher(Int32, 'numbers', QoSProfile(depth=depth, durability=LATCHED))
+
+
+@pytest.mark.parametrize('mode', ['auto', 'reliable'])
+def test_what_was_sent_once_before_we_came_is_received(
+    ros: Any, wait_until: Wait, mode: str
+) -> None:
+    publisher = latched(ros.node('talker'))
+    publisher.publish(Int32(data=7))
+    received: list[Int32] = []
+    subscription = AdaptiveSubscription(
+        ros.node('listener'), Int32, 'numbers', received.append, mode=mode, latched=True
+    )
+    wait_until(lambda: received, timeout_s=30.0)
+    assert [message.data for message in received] == [7]
+    assert subscription.durability == LATCHED
+
+
+def test_a_stream_that_is_received_does_not_begin_again_in_its_past(
+    ros: Any, wait_until: Wait
+) -> None:
+    received: list[int] = []
+    subscription = AdaptiveSubscription(
+        ros.node('listener'), Int32, 'numbers', lambda message: received.append(message.data)
+    )
+    volatile = Stream(ros, RELIABLE, 'talker')
+    wait_until(volatile.until(lambda: bool(received)), timeout_s=30.0)
+    late = latched(ros.node('late'))
+    late.publish(Int32(data=-1))
+    volatile.node.destroy_publisher(volatile.publisher)
+    names = {'/late'}
+    wait_until(
+        lambda: {f'/{i.node_name}' for i in publishers(subscription)} == names, timeout_s=30.0
+    )
+    subscription.refresh()
+    assert subscription.durability == VOLATILE
+    late.publish(Int32(data=1000))
+    wait_until(lambda: received[-1] == 1000, timeout_s=30.0)
+    assert received.count(-1) <= 1
+
+
+def publishers(subscription: AdaptiveSubscription) -> list[Any]:
+    infos: list[Any] = subscription._node.get_publishers_info_by_topic(subscription.topic)
+    return infos
+
+
+def test_a_volatile_publisher_beside_a_latched_one_is_heard_too(
+    ros: Any, wait_until: Wait
+) -> None:
+    received: list[int] = []
+    subscription = AdaptiveSubscription(
+        ros.node('listener'),
+        Int32,
+        'numbers',
+        lambda message: received.append(message.data),
+        latched=True,
+    )
+    first = latched(ros.node('latched'))
+    first.publish(Int32(data=-1))
+    wait_until(lambda: -1 in received, timeout_s=30.0)
+    volatile = Stream(ros, RELIABLE, 'talker')
+    wait_until(volatile.until(lambda: received[-1] > 0), timeout_s=30.0)
+    assert subscription.durability == VOLATILE
