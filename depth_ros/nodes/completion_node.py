@@ -16,12 +16,11 @@ from depth_ros.nodes.intake import FrameIntake, Job, Received
 from depth_ros.nodes.node_config import CompletionNodeConfig
 from depth_ros.nodes.process import run_node
 from depth_ros.nodes.qos import AdaptiveSubscription
+from depth_ros.nodes.reasons import DEACTIVATED, RECONFIGURED
 from depth_ros.nodes.transforms import make_extrinsic
+from depth_ros.pipeline.clocks import Cause
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.sync import PairSync
-
-RECONFIGURED = 'reconfigured'  # images that waited for a sweep under the old settings
-DEACTIVATED = 'deactivated'
 
 
 class CompletionNode(DepthNode):
@@ -36,7 +35,9 @@ class CompletionNode(DepthNode):
         super()._acquire(taken)
         self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
         taken.callback(self._extrinsic.close)
-        self._intake = FrameIntake(self.get_logger().warning, self._extrinsic)
+        self._intake = FrameIntake(
+            self.get_logger().warning, self._extrinsic, self.resolve_topic_name('camera_info')
+        )
 
     def _listen(self, taken: ExitStack) -> dict[str, AdaptiveSubscription]:
         self._sync: PairSync[Received, PointCloud2] = PairSync(self._config.sync)
@@ -52,6 +53,9 @@ class CompletionNode(DepthNode):
     def _drops(self) -> Counter[str]:
         return super()._drops() + self._sync.drops
 
+    def _why(self, reason: str) -> Cause | None:
+        return self._sync.why(reason)
+
     def _reconfigure(self, config: PipelineConfig) -> None:
         before = self._config
         super()._reconfigure(config)
@@ -63,13 +67,17 @@ class CompletionNode(DepthNode):
         self._pair(self._sync.add_image, stamp_ns, image)
 
     def _on_points(self, msg: PointCloud2) -> None:
-        self._monitor.received('points')
-        self._pair(self._sync.add_sweep, stamp_to_ns(msg.header.stamp), msg)
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        self._monitor.received('points', stamp_ns)
+        self._pair(self._sync.add_sweep, stamp_ns, msg)
 
     def _pair(self, add: Callable[[int, Any], list[Job]], stamp_ns: int, payload: Any) -> None:
         """Hand the pairs that a message completes to the worker."""
-        jumps = self._sync.jumps
+        jumps, drops = self._sync.jumps, self._sync.drops.copy()
         jobs = add(stamp_ns, payload)
+        if lost := self._sync.drops - drops:
+            told = ', '.join(f'{n} {reason}' for reason, n in lost.items())
+            self.get_logger().debug(f'The message of {stamp_ns / 1e9:.3f} ends in drops: {told}.')
         if self._sync.jumps != jumps:
             self._extrinsic.clear()
         self._work_on(jobs)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from depth_ros.errors import DepthRosError, NodeError
+from depth_ros.errors import NodeError
 from depth_ros.frame import DepthKind
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
@@ -19,14 +19,15 @@ from depth_ros.nodes.node_config import NodeConfig
 from depth_ros.nodes.process import ManagedNode, steady_clock
 from depth_ros.nodes.publishers import DepthPublishers
 from depth_ros.nodes.qos import AdaptiveSubscription
+from depth_ros.nodes.reasons import BUSY, NOBODY_LISTENS
 from depth_ros.nodes.worker import LatestWorker
+from depth_ros.pipeline.clocks import Cause
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline, make_mask, make_method, same_method, warm_up
 from depth_ros.pipeline.sync import Pair
 from depth_ros.pipeline.upgrade import Upgrade
 from depth_ros.settings import flatten
 
-NOBODY_LISTENS = 'nobody_listens'  # reason under which images that need no work are counted
 PATIENCE_S = 5.0
 """Time given to the frame in hand when the worker is to end."""
 
@@ -80,7 +81,9 @@ class DepthNode(ManagedNode):
         taken.callback(self._pipeline.close)
         self._upgrade = Upgrade(self._pipeline)
         warm_up(self._pipeline.method)
-        self._intake = FrameIntake(self.get_logger().warning)
+        self._intake = FrameIntake(
+            self.get_logger().warning, info_topic=self.resolve_topic_name('camera_info')
+        )
 
     def _listen(self, taken: ExitStack) -> dict[str, AdaptiveSubscription]:
         """Subscribe to the inputs, by name."""
@@ -102,7 +105,11 @@ class DepthNode(ManagedNode):
 
     def _drops(self) -> Counter[str]:
         """What the inputs and the worker have dropped since the activation, by reason."""
-        return Counter(busy=self._worker.busy)
+        return Counter({BUSY: self._worker.busy})
+
+    def _why(self, reason: str) -> Cause | None:
+        """What is known of a reason of drops beyond the table of reasons."""
+        return None
 
     def _reconfigure(self, config: PipelineConfig) -> None:
         """Take new settings; the worker applies them before its next frame."""
@@ -132,6 +139,8 @@ class DepthNode(ManagedNode):
         taken.callback(self._stop_working)
         self._inputs = self._listen(taken)
         self._monitor.listen()
+        heard = ', '.join(f'{i.topic} ({i.type_name})' for i in self._inputs.values())
+        self.get_logger().info(f'Listening to {heard}.')
         timer = self.create_timer(
             self._node_config.diagnostics_period_s, self._report, clock=steady_clock()
         )
@@ -142,7 +151,7 @@ class DepthNode(ManagedNode):
         if not self._worker.stop(PATIENCE_S):
             self.get_logger().warning('The last frame is still being worked on.')
         self._upgrade.close()
-        self._monitor.dropped({'busy': self._worker.busy})
+        self._monitor.dropped({BUSY: self._worker.busy})
         self._ending, self._worker = self._worker, None
 
     def _check_idle(self) -> None:
@@ -154,7 +163,12 @@ class DepthNode(ManagedNode):
         self, taken: ExitStack, kind: type, topic: str, callback: Any
     ) -> AdaptiveSubscription:
         subscription = AdaptiveSubscription(
-            self, kind, topic, callback, mode=self._node_config.qos
+            self,
+            kind,
+            topic,
+            callback,
+            mode=self._node_config.qos,
+            latched=kind is CameraInfo,
         )
         taken.callback(subscription.destroy)
         return subscription
@@ -162,12 +176,12 @@ class DepthNode(ManagedNode):
     # Executor thread: gather
 
     def _on_image(self, msg: Any) -> None:
-        self._monitor.received('image')
-        received = Received(msg, time.monotonic_ns(), self._info)
-        self._add_image(stamp_to_ns(msg.header.stamp), received)
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        self._monitor.received('image', stamp_ns)
+        self._add_image(stamp_ns, Received(msg, time.monotonic_ns(), self._info))
 
     def _on_info(self, msg: CameraInfo) -> None:
-        self._monitor.received('camera_info')
+        self._monitor.received('camera_info', stamp_to_ns(msg.header.stamp))
         self._info = msg
 
     def _work_on(self, jobs: list[Job]) -> None:
@@ -176,16 +190,27 @@ class DepthNode(ManagedNode):
             self._monitor.dropped({NOBODY_LISTENS: len(jobs)})
             return
         for job in jobs:
-            self._worker.put(job)
+            from_sweeps = ', '.join(
+                f'{(stamp_ns - job.image_stamp_ns) / 1e6:+.1f} ms' for stamp_ns, _ in job.sweeps
+            )
+            dropped = '' if self._worker.put(job) else '; an older one is dropped (busy)'
+            self.get_logger().debug(
+                f'{_named(job.image_stamp_ns)}: goes to the worker'
+                f'{f" with sweeps at {from_sweeps}" if from_sweeps else ""}{dropped}.'
+            )
 
     def _report(self) -> None:
-        pipeline = self._pipeline
+        pipeline, reason = self._pipeline, self._pipeline.method_reason
+        if self._config.method != pipeline.config.method:
+            reason = f'{self._config.method} is asked for, and taken with the next frame'
         self._monitor.report(
             {name: (self._inputs[name], self._timeout_s(name)) for name in self._inputs},
             once=('camera_info',),
-            method=(pipeline.method_name, pipeline.method_reason),
+            method=(pipeline.method_name, reason),
             upgrade=self._upgrade.status,
             more_drops=self._drops(),
+            why=self._why,
+            outputs=self._outputs.publishers,
         )
 
     # Worker thread: convert, complete, publish
@@ -208,6 +233,13 @@ class DepthNode(ManagedNode):
         self._outputs.publish(result, received.msg.header, config)
         times = FrameTimes(received.at_ns, started_ns, converted_ns, completed_ns)
         self._monitor.published(frame, result, times)
+        height, width = frame.image.shape[:2]
+        returns = 0 if frame.points is None else len(frame.points)
+        self.get_logger().debug(
+            f'{_named(frame.stamp_ns)}: {width}x{height} with {returns} returns converted in '
+            f'{(converted_ns - started_ns) / 1e6:.1f} ms, completed by {result.method} in '
+            f'{(completed_ns - converted_ns) / 1e6:.1f} ms, published.'
+        )
 
     def _announce(self) -> None:
         """Log the method in use, and the mask, whenever they or their reason have changed."""
@@ -225,7 +257,9 @@ class DepthNode(ManagedNode):
 
     def _refuse(self, error: Exception) -> None:
         """Count a frame that gives no depth, and say why; the node lives on."""
-        reason = error.reason if isinstance(error, DepthRosError) else type(error).__name__
-        self._monitor.dropped({reason: 1})
-        self._monitor.problem = f'{reason}: {error}'
-        self.get_logger().warning(f'Frame dropped, {reason}: {error}', throttle_duration_sec=5.0)
+        self._monitor.refused(error)
+
+
+def _named(image_stamp_ns: int) -> str:
+    """An image by its stamp."""
+    return f'Image {image_stamp_ns / 1e9:.3f}'

@@ -43,12 +43,17 @@ class FrameIntake:
     Args:
         say: is told, once each, what is wrong with messages that are read nevertheless.
         extrinsic: where T_camera_lidar comes from; None without LiDAR.
+        info_topic: name of the topic of CameraInfo, for messages.
     """
 
     def __init__(
-        self, say: Callable[[str], object], extrinsic: ExtrinsicSource | None = None
+        self,
+        say: Callable[[str], object],
+        extrinsic: ExtrinsicSource | None = None,
+        info_topic: str = 'camera_info',
     ) -> None:
         self._say = say
+        self._info_topic = info_topic
         self._said: set[str] = set()
         self._extrinsic = extrinsic
         self._camera: tuple[object, Camera] | None = None
@@ -66,7 +71,11 @@ class FrameIntake:
         """
         image_msg, info = job.image.msg, job.image.info or latest_info
         if info is None:
-            raise NodeError('No CameraInfo has come yet.', 'no_camera_info')
+            raise NodeError(
+                f'No CameraInfo has come yet on {self._info_topic}; publish it beside the '
+                'image, or remap camera_info to its topic.',
+                'no_camera_info',
+            )
         compressed = isinstance(image_msg, CompressedImage)
         image = (
             compressed_to_rgb(image_msg) if compressed else image_to_rgb(image_msg, self._say_once)
@@ -75,7 +84,7 @@ class FrameIntake:
         stamp_ns = stamp_to_ns(image_msg.header.stamp)
         lidar = self._lidar(image_msg, stamp_ns, job.sweeps) if job.sweeps else {}
         try:
-            return Frame(image, camera, stamp_ns, **lidar)
+            return Frame(image, camera, stamp_ns, frame_id=image_msg.header.frame_id, **lidar)
         except (FrameError, GeometryError) as error:
             raise NodeError(str(error), 'bad_image') from error
 

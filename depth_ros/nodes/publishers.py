@@ -72,7 +72,7 @@ class DepthPublishers:
     @property
     def wanted(self) -> bool:
         """Whether anybody listens to any output."""
-        return any(output.get_subscription_count() for output in self._all())
+        return any(output.get_subscription_count() for output in self.publishers)
 
     def publish(self, result: FusionResult, header: Header, config: PipelineConfig) -> None:
         """Publish a result under the header of its image, unchanged.
@@ -107,12 +107,13 @@ class DepthPublishers:
 
     def destroy(self) -> None:
         """Take the topics off the network."""
-        for publisher in self._all():
+        for publisher in self.publishers:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _create(self, message_type: type, topic: str) -> Any:
         return self._node.create_lifecycle_publisher(message_type, topic, keep_last())
 
-    def _all(self) -> list[Any]:
+    @property
+    def publishers(self) -> list[Any]:
         """Every publisher."""
         return [*self._images, self._info, *filter(None, [self._cloud, self._color])]

@@ -58,6 +58,6 @@ def explain_no_return(
             'points of the LiDAR into the camera (p_camera = T_camera_lidar p_lidar).'
         )
     return (
-        f'{text}; check the extrinsic (T_camera_lidar), the mask and that both sensors look the same '
-        'way.'
+        f'{text}; check the extrinsic (T_camera_lidar), the mask and that both sensors look the '
+        'same way.'
     )

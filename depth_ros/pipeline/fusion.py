@@ -261,8 +261,8 @@ class FusionPipeline:
         """Why the sparse depth of a frame is empty, in words."""
         if frame.points is None or T_camera_lidar is None:
             return (
-                'No LiDAR return falls into the image: its sparse depth holds no measurement; look '
-                'at what made it.'
+                'No LiDAR return falls into the image: its sparse depth holds no measurement; '
+                'look at what made it.'
             )
         usable = int(usable_returns(frame.points, *range_limits(self.config.projection)).sum())
         return explain_no_return(

@@ -240,7 +240,7 @@ def test_a_method_without_a_device_is_given_arrays():
     ('changes', 'message'),
     [
         ({'points': None}, 'neither LiDAR points nor sparse depth'),
-        ({'points': np.empty((0, 3), np.float32)}, r'check the extrinsic \(T_camera_lidar\)'),
+        ({'points': np.empty((0, 3), np.float32)}, 'No LiDAR return falls into the image'),
         ({'points': np.full((500, 3), -5, np.float32)}, 'No LiDAR return falls into the image'),
         ({'points': None, 'sparse_m': np.zeros((96, 160), np.float32)}, 'No LiDAR return'),
     ],

@@ -393,7 +393,7 @@ def test_a_method_is_the_same_unless_what_it_is_made_of_changes(asked, made, cha
     ('changes', 'message'),
     [
         ({'points': None}, 'neither LiDAR points nor sparse depth'),
-        ({'points': np.empty((0, 3), np.float32)}, r'check the extrinsic \(T_camera_lidar\)'),
+        ({'points': np.empty((0, 3), np.float32)}, 'No LiDAR return falls into the image'),
         ({'points': np.full((500, 3), -5, np.float32)}, 'No LiDAR return falls into the image'),
         ({'points': np.zeros((500, 3), np.float32)}, 'No LiDAR return falls into the image'),
         ({'points': None, 'sparse_m': np.zeros((200, 320), np.float32)}, 'No LiDAR return'),

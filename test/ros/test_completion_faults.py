@@ -173,7 +173,7 @@ def test_a_sweep_beside_the_camera_gives_no_depth_but_a_reason(rig):
     def behind():
         return one.cloud_msg(depth_m=-5.0)
 
-    one.send_until(lambda: is_named(one, 'PipelineError'), 'the reason', cloud=behind)
+    one.send_until(lambda: is_named(one, 'no_return_in_view'), 'the reason', cloud=behind)
     assert 'extrinsic' in one.value('output', 'message')
     recovers(one)
 
@@ -269,7 +269,7 @@ def test_an_error_inside_a_method_costs_one_frame(rig):
         raise MethodError('the network sneezed')
 
     method.estimate = broken
-    one.send_until(lambda: one.dropped('MethodError') == 1, 'the error')
+    one.send_until(lambda: one.dropped('method_error') == 1, 'the error')
     recovers(one)
 
 

@@ -11,28 +11,27 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import deserialize_message, serialize_message
 
-from depth_ros.nodes.diagnostics import (
-    LatencyMeter,
-    RateMeter,
-    Snapshot,
-    TopicHealth,
-    diagnostic_array,
-)
+from depth_ros.nodes.diagnostics import diagnostic_array
+from depth_ros.nodes.health import Snapshot, TopicHealth
+from depth_ros.nodes.meters import LatencyMeter, RateMeter
 from depth_ros.pipeline.calibration import LiveAccuracy
+from depth_ros.pipeline.clocks import Cause
 from depth_ros.pipeline.upgrade import UpgradeStatus
 
 S = 1_000_000_000
 IMAGE = TopicHealth('/image', received=7, rate_hz=10.0, silent_s=0.1, timeout_s=1.0)
 POINTS = TopicHealth('/points', received=7, rate_hz=10.0, silent_s=0.1, timeout_s=1.0)
+DEAF = Cause('qos', 'deaf', 'Set it right.')
 LIVE = LiveAccuracy(300, 0.05, 0.4, 0.68, 0.95, 1.2, '', 20)
 WELL = Snapshot((IMAGE, POINTS), 9.5, 'guided', 'no weights are installed', accuracy=LIVE)
 
 
 def statuses(snapshot: Snapshot) -> dict[str, DiagnosticStatus]:
-    array = diagnostic_array(snapshot, 'node', Time(sec=3))
+    array, _ = diagnostic_array(snapshot, 'robot/node', Time(sec=3))
     array = deserialize_message(serialize_message(array), type(array))  # as it arrives
     assert array.header.stamp.sec == 3
-    return {status.name.removeprefix('node: '): status for status in array.status}
+    assert {status.hardware_id for status in array.status} == {'robot/node'}
+    return {status.name.removeprefix('robot/node: '): status for status in array.status}
 
 
 def test_rate_of_a_steady_stream_from_start_to_silence() -> None:
@@ -85,8 +84,17 @@ def test_all_well() -> None:
             DiagnosticStatus.ERROR,
             '/points: no message yet for 3.2 s',
         ),
-        (replace(POINTS, mismatch='deaf'), DiagnosticStatus.WARN, '/points: deaf'),
-        (replace(POINTS, received=0, mismatch='deaf'), DiagnosticStatus.ERROR, '/points: deaf'),
+        (replace(POINTS, trouble=DEAF), DiagnosticStatus.WARN, '/points: deaf. Set it right'),
+        (
+            replace(POINTS, received=0, trouble=DEAF),
+            DiagnosticStatus.ERROR,
+            '/points: deaf. Set it right',
+        ),
+        (
+            replace(POINTS, silent_s=3.2, received=0, trouble=DEAF),
+            DiagnosticStatus.ERROR,
+            '/points: no message yet for 3.2 s: deaf. Set it right',
+        ),
     ],
 )
 def test_silent_and_unheard_topics_are_named(health: TopicHealth, level: bytes, text: str) -> None:
@@ -104,9 +112,9 @@ def test_worst_level_wins_and_all_findings_are_told() -> None:
 
 def test_refused_message_and_alarm_warn() -> None:
     alarmed = replace(LIVE, alarm='only 30% lie within 1 sigma')
-    report = statuses(replace(WELL, problem='Unknown encoding', accuracy=alarmed))
+    report = statuses(replace(WELL, problem=('unknown_encoding', 'No'), accuracy=alarmed))
     assert report['output'].level == report['accuracy'].level == DiagnosticStatus.WARN
-    assert report['output'].message == 'Unknown encoding'
+    assert report['output'].message == 'unknown_encoding: No'
     assert report['accuracy'].message == 'only 30% lie within 1 sigma'
 
 
@@ -120,7 +128,7 @@ def test_a_method_that_is_being_prepared_is_told_and_is_no_fault() -> None:
 
 def test_what_is_being_prepared_is_told_beside_frames_lost_by_it() -> None:
     step = 'mono 252x840: exporting'
-    waiting = replace(WELL, problem='not_ready: mono', upgrade=UpgradeStatus(step=step))
+    waiting = replace(WELL, problem=('not_ready', 'mono'), upgrade=UpgradeStatus(step=step))
     status = statuses(waiting)['output']
     assert status.level == DiagnosticStatus.WARN
     assert status.message == f'not_ready: mono; preparing {step}'
@@ -128,15 +136,17 @@ def test_what_is_being_prepared_is_told_beside_frames_lost_by_it() -> None:
 
 def test_a_method_that_could_not_be_prepared_warns_beside_what_else_is_wrong() -> None:
     failure = 'bpnet 384x1248 could not be prepared: out of memory'
-    failed = replace(WELL, problem='Unknown encoding', upgrade=UpgradeStatus(failure=failure))
+    failed = replace(
+        WELL, problem=('unknown_encoding', 'No'), upgrade=UpgradeStatus(failure=failure)
+    )
     status = statuses(failed)['output']
     assert status.level == DiagnosticStatus.WARN
-    assert status.message == f'Unknown encoding; {failure}'
+    assert status.message == f'unknown_encoding: No; {failure}'
     assert ('preparing', '') in [(v.key, v.value) for v in status.values]
 
 
 def test_lidar_age_and_missing_accuracy() -> None:
     report = statuses(replace(WELL, accuracy=None, lidar_age_s=0.042))
     assert ('LiDAR age [s]', '0.042') in [(v.key, v.value) for v in report['inputs'].values]
-    assert report['accuracy'].message == 'not measured yet'
+    assert report['accuracy'].message.startswith('not measured yet')
     assert report['accuracy'].values == []

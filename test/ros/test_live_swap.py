@@ -244,7 +244,7 @@ def test_a_network_that_fails_in_use_costs_one_frame(ends_badly, rig, build, mon
     stream(one, lambda: len(sent) > at + 10, 'frames after it', sent)
     one.wait_until(lambda: sent[-1] in came_out(one), what='the last frame')
     (lost,) = set(sent) - set(came_out(one))
-    one.wait_until(lambda: one.dropped('EngineError') == 1, what='the lost frame')
+    one.wait_until(lambda: one.dropped('engine_error') == 1, what='the lost frame')
     depths = {stamp_to_ns(msg.header.stamp): depth_of(msg) for msg in one.depth}
     assert [depths[stamp] for stamp in sent if stamp < lost][-5:] == 5 * [NETWORK_M]
     assert {depths[stamp] for stamp in sent if stamp > lost} == {WALL_M}
