@@ -69,7 +69,7 @@ def call(ros: Any, service_type: Any, name: str, **request: Any) -> Any:
     """The reply of a service; asked again, since one that has just been found may lose a reply."""
     client = ros.node('caller').create_client(service_type, name)
     assert client.wait_for_service(timeout_sec=60.0), name
-    for _ in range(5):
+    for _ in range(20):
         future = client.call_async(service_type.Request(**request))
         deadline = time.monotonic() + 3.0
         while time.monotonic() < deadline:

@@ -127,7 +127,7 @@ def in_a_process_of_its_own(code: str) -> str:
         env={**os.environ, 'PYTHONPATH': path},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
     )
     assert answer.returncode == 0, answer.stderr
     return answer.stdout

@@ -125,7 +125,7 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(tmp_path: Path) 
     )
     config = toy_config(tmp_path / 'one', **{k.replace('.', '__'): v for k, v in settings.items()})
     train(toy_task(batch_norm=False), config)
-    assert process.communicate(timeout=120)[0].split() == ['steps', 'steps']
+    assert process.communicate(timeout=300)[0].split() == ['steps', 'steps']
     one, two = (newest(tmp_path / name) for name in ('one', 'two'))
     for name, value in one['average'].items():
         assert torch.allclose(value, two['average'][name], atol=1e-5), name
