@@ -77,17 +77,25 @@ ENCODINGS: dict[str, Layout] = {
 }
 """Encodings whose pixels lie one beside the other."""
 
-PLANAR: dict[str, int] = {
+PLANAR: dict[str, int | None] = {
     'nv12': cv2.COLOR_YUV2RGB_NV12,
     'nv21': cv2.COLOR_YUV2RGB_NV21,
-    'nv24': cv2.COLOR_YUV2RGB_NV12,
+    'nv24': None,
     'i420': cv2.COLOR_YUV2RGB_I420,
     'yv12': cv2.COLOR_YUV2RGB_YV12,
 }
 """cv2.cvtColor codes of encodings with a plane of luma before one or two of colour.
 
-The colour has half the size each way; that of nv24 is whole, and lies as in nv12.
+The colour has half the size each way; nv24 has it for each pixel, for which OpenCV has no code.
 """
+# ITU-R BT.601 with limited range: of Y, U, V and 1.
+_RGB_OF_YUV = np.array(
+    [
+        [1.164383, 0.0, 1.596027, -222.921],
+        [1.164383, -0.391762, -0.812968, 135.576],
+        [1.164383, 2.017232, 0.0, -276.836],
+    ]
+)
 _SPLIT = ('i420', 'yv12')  # a plane for U and one for V, with rows of half the step
 
 # Drivers, simulators and video libraries call them so; what they mean, their data must bear out.
@@ -211,8 +219,8 @@ def _pixels(msg: Any, layout: Layout) -> tuple[npt.NDArray[Any], str]:
 
 def _planar_to_rgb(msg: Any, encoding: str) -> tuple[UInt8, str]:
     """The image of luma and colour planes, and what is wrong with it."""
-    height, width = msg.height, msg.width
-    is_whole = encoding == 'nv24'
+    height, width, code = msg.height, msg.width, PLANAR[encoding]
+    is_whole = code is None
     if not is_whole and (height % 2 or width % 2):
         raise NodeError(
             f'Image of encoding {msg.encoding} is {width}x{height}; its pixels come in squares of '
@@ -224,18 +232,15 @@ def _planar_to_rgb(msg: Any, encoding: str) -> tuple[UInt8, str]:
     step, problem = _step(msg, width, rows, 2 if encoding in _SPLIT else 1)
     luma = np.ndarray((height, width), np.uint8, msg.data, strides=(step, 1))
     start = step * height
-    if is_whole:
-        # nv12 at twice the size has a colour for each of its pixels.
-        colour = np.ndarray((height, 2 * width), np.uint8, msg.data, start, (2 * step, 1))
-        luma = luma.repeat(2, axis=0).repeat(2, axis=1)
-        doubled = cv2.cvtColor(np.concatenate((luma, colour)), PLANAR[encoding])
-        return np.ascontiguousarray(doubled[::2, ::2]), problem
+    if code is None:
+        colour = np.ndarray((height, width, 2), np.uint8, msg.data, start, (2 * step, 2, 1))
+        return cv2.transform(np.dstack((luma, colour)), _RGB_OF_YUV), problem
     if encoding in _SPLIT:
         colour = np.ndarray((height, width // 2), np.uint8, msg.data, start, (step // 2, 1))
         colour = colour.reshape(height // 2, width)
     else:
         colour = np.ndarray((height // 2, width), np.uint8, msg.data, start, (step, 1))
-    return cv2.cvtColor(np.concatenate((luma, colour)), PLANAR[encoding]), problem
+    return cv2.cvtColor(np.concatenate((luma, colour)), code), problem
 
 
 def _step(
