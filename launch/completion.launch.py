@@ -3,30 +3,39 @@
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
-from depth_ros.nodes.launching import depth_arguments, depth_nodes
+from depth_ros.nodes.launching import (
+    argument,
+    depth_arguments,
+    depth_nodes,
+    extrinsic_arguments,
+    extrinsic_parameters,
+)
 
 CONFIG = Path(__file__).parents[1] / 'config'
 
 ARGUMENTS = (
     *depth_arguments(CONFIG / 'completion.yaml'),
-    DeclareLaunchArgument('points', default_value='points', description='Topic of the LiDAR.'),
-    DeclareLaunchArgument(
-        'method', default_value='', description='How depth comes about; empty = as in params_file.'
-    ),
+    argument('points', 'Topic of the LiDAR.', 'points'),
+    argument('method', 'How depth comes about; empty = as in params_file.'),
+    *extrinsic_arguments(),
 )
 
 
 def launch_nodes(context: LaunchContext) -> list[Node]:
-    points = context.launch_configurations['points']
+    given = context.launch_configurations
     return depth_nodes(
         context,
         'completion_node',
         CONFIG / 'depth.rviz',
-        remappings={'points': points},
-        parameters={'method': 'method'},
+        remappings={
+            'points': given['points'],
+            '/tf': given['tf'],
+            '/tf_static': given['tf_static'],
+        },
+        parameters={'method': given['method'], **extrinsic_parameters(given)},
     )
 
 

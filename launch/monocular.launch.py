@@ -6,16 +6,15 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 
-from depth_ros.nodes.launching import depth_arguments, depth_nodes
+from depth_ros.nodes.launching import argument, depth_arguments, depth_nodes
 
 CONFIG = Path(__file__).parents[1] / 'config'
 
 ARGUMENTS = (
     *depth_arguments(CONFIG / 'monocular.yaml'),
-    DeclareLaunchArgument(
+    argument(
         'weights',
-        default_value='',
-        description='A name of `depth_ros models list`; empty = as in params_file, and if that '
+        'A name of `depth_ros models list`; empty = as in params_file, and if that '
         'names none the first that is fetched.',
     ),
     DeclareLaunchArgument(
@@ -29,12 +28,13 @@ ARGUMENTS = (
 
 
 def launch_nodes(context: LaunchContext) -> list[Node]:
+    given = context.launch_configurations
     return depth_nodes(
         context,
         'monocular_node',
         CONFIG / 'depth.rviz',
         remappings={},
-        parameters={'mono.weights': 'weights', 'mono.output': 'output'},
+        parameters={'mono.weights': given['weights'], 'mono.output': given['output']},
     )
 
 

@@ -11,6 +11,7 @@ from depth_ros.errors import DatasetError
 
 KEPT_SAMPLES = 150  # the first, which come again when a recording starts again
 AHEAD_SAMPLES = 50
+HOPELESS_SAMPLES = 50  # so many are tried of a recording of which none can be used
 LOOK_FOR_STOP_S = 0.1
 PATIENCE_S = 5.0
 
@@ -25,7 +26,6 @@ class ReadAhead:
         length: how many there are.
         loop: begin again after the last.
         skipped: called from the thread, once for each sample that is left out, with the reason.
-        known: samples that have been read before.
         preload: read all that are kept before the first comes.
 
     Attributes:
@@ -39,13 +39,12 @@ class ReadAhead:
         length: int,
         loop: bool,
         skipped: Callable[[str], None],
-        known: dict[int, Sample] | None = None,
         preload: bool = False,
     ) -> None:
         self.loaded = self.lost = 0
         self._read, self._skipped = read, skipped
         self._length, self._loop, self._preload = length, loop, preload
-        self._kept: dict[int, Sample | None] = dict(known or {})  # None = left out
+        self._kept: dict[int, Sample | None] = {}  # None = left out
         self._waiting: queue.Queue[Sample] = queue.Queue(AHEAD_SAMPLES)
         self._failure: Exception | None = None
         self._stop = threading.Event()
@@ -68,7 +67,10 @@ class ReadAhead:
         except queue.Empty:
             if (error := self._failure) is None:
                 return None
-            raise DatasetError(f'Reading has failed, {type(error).__name__}: {error}') from error
+            text = str(error)
+            if not isinstance(error, DatasetError):
+                text = f'Reading has failed, {type(error).__name__}: {text}'
+            raise DatasetError(text) from error
 
     def close(self) -> None:
         """Stop reading."""
@@ -100,6 +102,8 @@ class ReadAhead:
                 return sample
             self._kept[index] = sample
         self.loaded = max(self.loaded, index + 1)
+        if self.lost == self.loaded == HOPELESS_SAMPLES:
+            raise DatasetError(f'None of the first {self.lost} frames can be used.')
         return self._kept[index]
 
     def _try(self, index: int) -> Sample | None:

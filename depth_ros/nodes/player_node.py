@@ -18,7 +18,7 @@ from depth_ros.datasets.ahead import ReadAhead
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.open import open_dataset
 from depth_ros.errors import DatasetError
-from depth_ros.frame import Frame
+from depth_ros.frame import Float64, Frame
 from depth_ros.geometry.transforms import to_translation_quat
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_camera, ns_to_stamp
@@ -27,7 +27,6 @@ from depth_ros.nodes.qos import keep_last
 from depth_ros.settings import flatten, option, validate
 
 LIDAR_FRAME = 'lidar'
-TRIED_SAMPLES = 50  # at the start of a recording whose first sweeps are lost
 
 
 @dataclass(frozen=True)
@@ -83,29 +82,26 @@ class PlayerNode(ManagedNode):
         params.warn_of_unknown(self)
 
     def _configure(self, taken: ExitStack) -> None:
-        """Find a first frame, make the publishers, and have the other frames loaded meanwhile."""
-        index, first = self._open()
-        compressed = self._config.image_transport == 'compressed'
+        """Open the dataset, have its frames loaded from now on, and make the publishers."""
+        config = self._config
+        camera = config.camera or open_dataset(config.source).camera_names[0]
+        self._dataset: Dataset = open_dataset(config.source, [camera])
+        self._length = min(len(self._dataset), config.frames or len(self._dataset))
+        compressed = config.image_transport == 'compressed'
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
         self._topics: list[Any] = []
         self._image = self._offer(taken, kind, topic)
         self._info = self._offer(taken, CameraInfo, 'camera_info')
         self._image_buffer = ImageBuffer('rgb8')
-        if self._config.lidar:
+        self._T_camera_lidar: Float64 | None = None  # once there is a frame
+        if config.lidar:
             self._points = self._offer(taken, PointCloud2, 'points')
             self._cloud_buffer = CloudBuffer(('x', 'y', 'z'))
-            self._T_camera_lidar = first.frame.T_camera_lidar
-            broadcaster = self._broadcast(first)
-            if broadcaster is not None:
-                taken.callback(self.destroy_publisher, broadcaster.pub_tf)
+            self._broadcaster = self._make_broadcaster(taken)
         self._next = 0
+        self._ready: Sample | None = None  # the next to be played
         self._ahead = ReadAhead(
-            self._sample,
-            self._length,
-            self._config.loop,
-            self._skip,
-            known={index: first},
-            preload=self._config.preload,
+            self._sample, self._length, config.loop, self._skip, preload=config.preload
         )
         taken.callback(self._ahead.close)
 
@@ -121,24 +117,6 @@ class PlayerNode(ManagedNode):
         taken.callback(self.destroy_lifecycle_publisher, publisher)
         self._topics.append(publisher)
         return publisher
-
-    def _open(self) -> tuple[int, Sample]:
-        """Open the dataset; the first of its frames that can be played, and where it is.
-
-        Raises:
-            DatasetError: there is none among the first; the message is that of the very first.
-        """
-        config = self._config
-        camera = config.camera or open_dataset(config.source).camera_names[0]
-        self._dataset: Dataset = open_dataset(config.source, [camera])
-        self._length = min(len(self._dataset), config.frames or len(self._dataset))
-        why = DatasetError(f'{config.source} has no frames.')
-        for index in range(min(self._length, TRIED_SAMPLES)):
-            try:
-                return index, self._sample(index)
-            except DatasetError as error:
-                why = error if index == 0 else why
-        raise why
 
     def _sample(self, index: int) -> Sample:
         """A frame that can be played.
@@ -160,27 +138,36 @@ class PlayerNode(ManagedNode):
         self.get_logger().warning(f'A frame is skipped. {why}')
 
     def _tick(self) -> None:
-        if self._next == 0 and not self._may_begin():
-            return
         now_ns = time.monotonic_ns()
         if now_ns - self._played_ns < 0.5e9 / self._config.rate_hz:
             return  # the last tick came late; a camera does not hurry to make up for it
-        ended = self._ahead.ended  # asked before `next`, which may take the last
         if 0 < self._config.frames <= self._next:
             self._end()
+        if self._ready is None and not self._take_next():
+            return
+        if self._next == 0 and not self._may_begin():
+            return
+        self._played_ns = now_ns
+        self._play(self._ready)
+        self._ready = None
+        self._next += 1
+
+    def _take_next(self) -> bool:
+        """Whether the next frame is there; if none will ever be, the end."""
+        ended = self._ahead.ended  # asked first: what has come since is still there
         try:
-            sample = self._ahead.next()
+            self._ready = self._ahead.next()
+            if self._ready is None and ended:
+                self._end()
         except DatasetError as error:
             self.get_logger().error(str(error))
             raise SystemExit(1) from error
-        if sample is None:
-            if ended:
-                self._end()
+        if self._ready is None:
             self._say_loading()
-            return
-        self._played_ns = now_ns
-        self._play(sample)
-        self._next += 1
+        elif self._T_camera_lidar is None and self._config.lidar:
+            self._T_camera_lidar = self._ready.frame.T_camera_lidar
+            self._broadcast(self._ready)
+        return self._ready is not None
 
     def _say_loading(self) -> None:
         self.get_logger().info(
@@ -234,8 +221,8 @@ class PlayerNode(ManagedNode):
         self._image_buffer.msg.header = header
         return self._image_buffer.msg
 
-    def _broadcast(self, sample: Sample) -> Any:
-        """Publish the static transform where tf2_ros is installed; else say what to do."""
+    def _make_broadcaster(self, taken: ExitStack) -> Any:
+        """What publishes the static transform where tf2_ros is installed; else say what to do."""
         try:
             from tf2_ros import StaticTransformBroadcaster
         except ImportError:
@@ -244,6 +231,14 @@ class PlayerNode(ManagedNode):
                 'completion node by extrinsic.source parameters or file.'
             )
             return None
+        broadcaster = StaticTransformBroadcaster(self)
+        taken.callback(self.destroy_publisher, broadcaster.pub_tf)
+        return broadcaster
+
+    def _broadcast(self, sample: Sample) -> None:
+        """Publish the static transform."""
+        if self._broadcaster is None:
+            return
         translation, quat_xyzw = to_translation_quat(sample.frame.T_camera_lidar)
         message = TransformStamped()
         message.header.stamp = self.get_clock().now().to_msg()
@@ -252,12 +247,12 @@ class PlayerNode(ManagedNode):
         t, q = message.transform.translation, message.transform.rotation
         t.x, t.y, t.z = (float(x) for x in translation)
         q.x, q.y, q.z, q.w = (float(x) for x in quat_xyzw)
-        broadcaster = StaticTransformBroadcaster(self)
-        broadcaster.sendTransform(message)
-        return broadcaster
+        self._broadcaster.sendTransform(message)
 
     def _end(self) -> None:
         """End the process once everything has arrived."""
+        if self._next == 0:
+            raise DatasetError(f'{self._config.source} has no frame that can be played.')
         for publisher in self._topics:
             publisher.wait_for_all_acked(Duration(seconds=5))
         lost = f', {self._ahead.lost} of the source skipped' if self._ahead.lost else ''

@@ -88,9 +88,9 @@ def test_nobody_waits_for_what_is_not_there_yet(reader: Any) -> None:
 
 def test_a_recording_begins_again_without_being_read_again(reader: Any) -> None:
     recording = Recording()
-    samples = reader(recording, 3, loop=True, known={0: SimpleNamespace(index=0)})
+    samples = reader(recording, 3, loop=True)
     assert take(samples, 7) == [0, 1, 2, 0, 1, 2, 0]
-    assert recording.read == [1, 2]
+    assert recording.read == [0, 1, 2]
     assert not samples.ended
 
 
@@ -140,6 +140,18 @@ def test_nothing_but_broken_samples_is_the_end(reader: Any) -> None:
     samples = reader(Recording(broken=(0, 1)), 2, loop=True)
     until(lambda: samples.ended)
     assert samples.lost == 2
+
+
+def test_a_recording_of_nothing_but_broken_samples_is_given_up(
+    reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, 'HOPELESS_SAMPLES', 3)
+    recording = Recording(broken=tuple(range(1000)))
+    samples = reader(recording, 1000)
+    until(lambda: samples.ended)
+    with pytest.raises(DatasetError, match='None of the first 3 frames can be used'):
+        samples.next()
+    assert recording.read == [0, 1, 2]
 
 
 def test_what_nobody_expected_is_heard_of_after_what_was_read(reader: Any) -> None:

@@ -83,9 +83,14 @@ def state(ros: Any, node: str) -> int:
     return call(ros, GetState, f'{node}/get_state').current_state.id
 
 
+def children(process: subprocess.Popen[bytes]) -> list[str]:
+    """The processes that a launch has running."""
+    return Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+
+
 def environment_of_child(process: subprocess.Popen[bytes]) -> list[str]:
     """What the launched process was started with, before it changed anything itself."""
-    (child,) = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+    (child,) = children(process)
     return Path(f'/proc/{child}/environ').read_text().split('\0')
 
 
@@ -142,6 +147,92 @@ def test_arguments_reach_the_monocular_node(
     assert process.wait(60) == 0
 
 
+def test_the_extrinsic_the_name_and_tf_are_arguments(
+    launched: START, ros: Any, wait_until: Any
+) -> None:
+    launched(
+        'completion.launch.py',
+        *('method:=guided', 'node_name:=front_depth', 'namespace:=robot'),
+        *('extrinsic_translation:=[0.1, 0, -0.2]', 'extrinsic_quat_xyzw:=0.5 -0.5 0.5 0.5'),
+    )
+    name = '/robot/front_depth'
+    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, 60.0, 'active')
+    names = [f'extrinsic.{n}' for n in ('source', 'translation', 'quat_xyzw')]
+    source, translation, quat = call(
+        ros, GetParameters, f'{name}/get_parameters', names=names
+    ).values
+    assert source.string_value == 'parameters'
+    assert list(translation.double_array_value) == [0.1, 0.0, -0.2]
+    assert list(quat.double_array_value) == [0.5, -0.5, 0.5, 0.5]
+
+
+def test_tf_of_one_robot_among_several(launched: START, ros: Any, wait_until: Any) -> None:
+    pytest.importorskip('tf2_ros')
+    launched(
+        'completion.launch.py',
+        *('method:=guided', 'namespace:=robot', 'fixed_frame:=odom'),
+        *('tf:=tf', 'tf_static:=tf_static'),
+    )
+    node = ros.node('observer')
+    for topic in ('/robot/tf', '/robot/tf_static'):
+        wait_until(partial(node.get_subscriptions_info_by_topic, topic), 60.0, topic)
+    assert not node.get_subscriptions_info_by_topic('/tf')
+
+
+def test_a_node_that_is_killed_comes_back(launched: START, ros: Any, wait_until: Any) -> None:
+    process = launched('completion.launch.py', 'method:=guided', 'respawn:=true')
+    name = '/completion_node'
+    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, 60.0, 'active')
+    (before,) = children(process)
+    os.kill(int(before), signal.SIGKILL)
+    wait_until(lambda: children(process) not in ([], [before]), 60.0, 'another process')
+    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, 60.0, 'active')
+
+
+@pytest.mark.parametrize(
+    ('file', 'argument', 'said'),
+    [
+        ('completion.launch.py', 'params_file:=/nowhere.yaml', '/nowhere.yaml is not there'),
+        ('completion.launch.py', 'extrinsic_file:=/none.json', '/none.json is not there'),
+        ('completion.launch.py', 'extrinsic_translation:=0.1', 'must be 3 numbers, such as'),
+        ('completion.launch.py', 'rviz:=yes', '"yes" is not valid'),
+        ('monocular.launch.py', 'params_file:=/nowhere.yaml', '/nowhere.yaml is not there'),
+        ('demo.launch.py', 'rate_hz:=fast', "rate_hz must be a number, got 'fast'"),
+        ('demo.launch.py', 'frames:=1.5', 'frames must be a whole number, got 1.5'),
+    ],
+)
+def test_an_argument_that_cannot_be_is_said_before_anything_is_started(
+    launched: START, capfd: pytest.CaptureFixture[str], file: str, argument: str, said: str
+) -> None:
+    process = launched(file, argument)
+    assert process.wait(60) == 1
+    text = ''.join(capfd.readouterr())
+    assert said in text
+    assert 'process started' not in text
+
+
+@pytest.mark.parametrize('file', ['completion.launch.py', 'demo.launch.py'])
+def test_rviz_that_is_not_installed_is_said_and_leaves_nothing_behind(
+    launched: START, capfd: pytest.CaptureFixture[str], file: str
+) -> None:
+    if shutil.which('rviz2') is not None:
+        pytest.skip('RViz 2 is installed')
+    process = launched(file, 'rviz:=true')
+    assert process.wait(60) == 1
+    text = ''.join(capfd.readouterr())
+    assert 'rviz:=true needs RViz 2' in text
+    assert 'process started' not in text
+
+
+def test_a_launch_file_may_configure_and_activate(
+    launched: START, ros: Any, wait_until: Any
+) -> None:
+    """The example; it must not find the node active already, nor be left waiting."""
+    launched('../examples/managed.launch.py')
+    name = '/completion_node'
+    wait_until(lambda: state(ros, name) == State.PRIMARY_STATE_ACTIVE, 60.0, 'active')
+
+
 def test_relative_weights_end_the_launch_with_the_reason(
     launched: START, fetched: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,7 +267,9 @@ def test_demo_plays_into_the_node_and_ends(
         Image, 'depth/image_rect', lambda m: stamps.append(m.header.stamp.nanosec), 10
     )
     process = launched(
-        'demo.launch.py', 'frames:=3', 'rate_hz:=5', f'image_transport:={transport}'
+        'demo.launch.py',
+        *('source:=simulator:street?width=128&height=72', 'frames:=3', 'rate_hz:=5'),
+        *(f'image_transport:={transport}', 'method:=guided'),
     )
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     wait_until(lambda: len(stamps) == 3, what='depth images')

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -180,11 +182,13 @@ class Slow:
     def __init__(self, folder: Path, broken: tuple[int, ...] = ()) -> None:
         self._dataset, self._broken = open_dataset(folder), broken
         self.gate = threading.Event()
+        self.asked: list[int] = []
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def sample(self, index: int) -> Sample:
+        self.asked.append(index)
         if index in self._broken:
             raise DatasetError(f'{index}.bin is cut.')
         assert index == 0 or self.gate.wait(60.0)
@@ -233,7 +237,7 @@ def test_a_player_that_is_to_preload_begins_when_all_is_read(dataset, play, ros,
     player = play(source, preload=True)
     wait_until(player._image.get_subscription_count, 30.0, 'the listener')
     player.trigger_activate()
-    assert player._ahead.next() is None
+    wait_until(lambda: source.asked == [0, 1], 30.0, 'the first frame')
     assert images == []
     source.gate.set()
     wait_until(lambda: len(images) >= 4, 30.0, 'four frames')
@@ -273,3 +277,30 @@ def test_a_paused_player_goes_on_and_a_configured_one_begins_anew(dataset, play,
     player.trigger_activate()
     wait_until(lambda: images, 30.0, 'the first image')
     assert np.all(image_to_rgb(images[0]) == 0)
+
+
+def test_the_example_of_nodes_in_one_process(dataset, ros, wait_until):
+    example = Path(__file__).resolve().parents[2] / 'examples' / 'composed.py'
+    process = subprocess.Popen(
+        [sys.executable, str(example), str(dataset)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        lines = []
+        while not lines or 'depth 96x64' not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], lines
+        names = ros.node('observer').get_node_names
+        wait_until(
+            lambda: {'front_player', 'front_completion', 'consumer'} <= set(names()), 30.0, 'nodes'
+        )
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[0]
+        assert 'Traceback' not in rest
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
