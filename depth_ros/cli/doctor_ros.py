@@ -199,6 +199,9 @@ def _sensor(publisher: Endpoint, heard: dict[str, Any] | None, may_lose: bool) -
     if message == 'CameraInfo':  # its stamp matters to nobody, and a latched one is old
         return Finding(OK, publisher.topic, value)
     age_s = heard['age_s']
+    if not heard['is_stamped']:
+        way_out = 'have its driver fill header.stamp with the time of capture'
+        return Finding(WARN, publisher.topic, f'{value}, stamps 0', way_out)
     if age_s < -AHEAD_S or age_s > OTHER_CLOCK_S:
         value += f', stamps {duration(abs(age_s))} s {"ahead" if age_s < 0 else "old"}'
         way_out = 'a sensor on another clock, or a recording (set use_sim_time for that)'

@@ -8,6 +8,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from depth_ros.nodes.health import (
+    STALE_AFTER_S,
     Finding,
     Level,
     Snapshot,
@@ -70,7 +71,8 @@ def _output_values(snapshot: Snapshot) -> dict[str, str]:
         'preparing': snapshot.upgrade.step,
     }
     values |= {f'dropped {reason}': str(n) for reason, n in sorted(snapshot.drops.items())}
-    for stage, (p50, p95) in snapshot.latency_ms.items():
+    times = {} if snapshot.starved_s > STALE_AFTER_S else snapshot.latency_ms
+    for stage, (p50, p95) in times.items():
         values[f'{stage} p50 [ms]'] = f'{p50:.2f}'
         values[f'{stage} p95 [ms]'] = f'{p95:.2f}'
     return values

@@ -94,7 +94,7 @@ def explain_silence(
     if listener.type in (IMAGE, CLOUD):
         way_out += '; large messages may be lost on the way, see `depth_ros doctor`'
     nodes = _names(p.node for p in right)
-    return Cause('idle', f'{nodes} publishes it but nothing arrives', f'{way_out}.')
+    return Cause('idle', f'{nodes} publishes it but nothing arrives now', f'{way_out}.')
 
 
 def explain_mismatch(publisher: Endpoint, listener: Endpoint) -> Cause | None:

@@ -38,11 +38,13 @@ class Heard:
         messages: how many.
         rate_hz: messages per second; 0 for fewer than two.
         age_s: median time between stamp and arrival, below 0 if stamps are ahead.
+        is_stamped: whether a stamp is other than 0.
     """
 
     messages: int = 0
     rate_hz: float = 0.0
     age_s: float = 0.0
+    is_stamped: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class _Listener:
 
     def __init__(self, node: Any) -> None:
         self._node = node
-        self._arrivals: dict[str, list[tuple[int, int]]] = {}  # (monotonic, age) [ns] by topic
+        # (monotonic, age, stamp) [ns] by topic
+        self._arrivals: dict[str, list[tuple[int, int, int]]] = {}
 
     def until_done(self, executor: SingleThreadedExecutor, max_s: float) -> GraphReport:
         """Spin until everything is known."""
@@ -189,20 +192,18 @@ class _Listener:
         # All sensor messages begin with the stamp of their header, after 4 bytes of CDR's own.
         order = '<' if raw[1] & 1 else '>'
         sec, nanosec = struct.unpack_from(f'{order}iI', raw, 4)
-        age_ns = time.time_ns() - (sec * 1_000_000_000 + nanosec)
-        self._arrivals[topic] = [
-            *self._arrivals[topic][-MESSAGES:],
-            (time.monotonic_ns(), age_ns),
-        ]
+        stamp_ns = sec * 1_000_000_000 + nanosec
+        arrival = time.monotonic_ns(), time.time_ns() - stamp_ns, stamp_ns
+        self._arrivals[topic] = [*self._arrivals[topic][-MESSAGES:], arrival]
 
 
-def _heard(arrivals: list[tuple[int, int]]) -> Heard:
+def _heard(arrivals: list[tuple[int, int, int]]) -> Heard:
     if not arrivals:
         return Heard()
-    times_ns, ages_ns = zip(*arrivals, strict=True)
+    times_ns, ages_ns, stamps_ns = zip(*arrivals, strict=True)
     took_s = (times_ns[-1] - times_ns[0]) / 1e9
     rate_hz = (len(times_ns) - 1) / took_s if took_s > 0 else 0.0
-    return Heard(len(arrivals), rate_hz, statistics.median(ages_ns) / 1e9)
+    return Heard(len(arrivals), rate_hz, statistics.median(ages_ns) / 1e9, any(stamps_ns))
 
 
 if __name__ == '__main__':

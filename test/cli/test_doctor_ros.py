@@ -225,6 +225,12 @@ def test_a_middleware_that_ends_its_process_is_a_warning(
             'WARN',
             'stamps 1.79e9 s old',
         ),
+        (
+            'Image',
+            {'messages': 9, 'rate_hz': 10.0, 'age_s': 1.79e9, 'is_stamped': False},
+            'WARN',
+            '10.0 Hz, stamps 0',
+        ),
         ('CameraInfo', {'messages': 1, 'rate_hz': 0.0, 'age_s': 1e6}, 'OK', 'reliable'),
     ],
 )
@@ -237,7 +243,7 @@ def test_what_came_of_a_topic_is_told(
     words: str,
 ) -> None:
     modules['rclpy'] = True
-    reports(monkeypatch, sensor(message), heard={'/in': heard})
+    reports(monkeypatch, sensor(message), heard={'/in': {'is_stamped': True} | heard})
     (finding,) = doctor_ros.topics()
     assert finding.level == level
     assert finding.value.endswith(words)

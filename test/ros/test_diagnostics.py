@@ -150,3 +150,13 @@ def test_lidar_age_and_missing_accuracy() -> None:
     assert ('LiDAR age [s]', '0.042') in [(v.key, v.value) for v in report['inputs'].values]
     assert report['accuracy'].message.startswith('not measured yet')
     assert report['accuracy'].values == []
+
+
+def test_figures_of_frames_long_gone_are_not_repeated() -> None:
+    gone = replace(
+        WELL, latency_ms={'total': (20.0, 31.5)}, lidar_age_s=0.05, starved_s=60.0, judged_s=60.0
+    )
+    report = statuses(gone)
+    keys = {value.key for status in report.values() for value in status.values}
+    assert not keys & {'total p50 [ms]', 'LiDAR age [s]', 'median error [m]'}
+    assert report['accuracy'].message.startswith('not measured now')

@@ -97,7 +97,7 @@ def test_the_right_type_beside_a_wrong_one_is_idle() -> None:
     cause = explain_silence(Endpoint('/image', IMAGE, US), both)
     assert cause is not None
     assert cause.key == 'idle'
-    assert cause.sentence == '/camera publishes it but nothing arrives'
+    assert cause.sentence == '/camera publishes it but nothing arrives now'
     assert explain_silence(Endpoint('/image', IMAGE, US), both, silent=False) is None
 
 

@@ -215,8 +215,14 @@ def test_lost_images_are_counted_by_their_camera_info() -> None:
     other = LossMeter()  # a driver that stamps the two differently says nothing
     for k in range(40):
         other.info(k * 100 * MS)
-        other.image(k * 100 * MS + 1)
+        other.image(k * 100 * MS + 50 * MS)
     assert other.lost() == (0, 0)
+    nearly = LossMeter()
+    for k in range(40):
+        nearly.info(k * 100 * MS)
+        if k % 2:
+            nearly.image(k * 100 * MS + MS)
+    assert nearly.lost() == (17, 34)
     latched = LossMeter()
     latched.info(0)
     for k in range(40):
