@@ -43,8 +43,8 @@ class Frame:
         stamp_ns: time of the image in nanoseconds.
         points: (N, 3) float returns in the LiDAR frame in metres, or None.
         T_camera_lidar: (4, 4), maps LiDAR points into the camera frame, or None where unknown.
-        sparse_m: (H, W) float32 depth in metres already projected into the rectified camera,
-            0 = none; an alternative to `points` for datasets that ship it.
+        sparse_m: float32 depth in metres already projected into the rectified camera, of the size
+            of that, 0 = none; an alternative to `points` for datasets that ship it.
         lidar_stamp_ns: time of the sweep, or None.
         mask: what of `image` is not to be used, or None.
         frame_id: name of the frame that the image is in, for messages; empty if it has none.
@@ -73,7 +73,8 @@ class Frame:
         if self.T_camera_lidar is not None and self.T_camera_lidar.shape != (4, 4):
             raise FrameError(f'T_camera_lidar must be (4, 4), got {self.T_camera_lidar.shape}.')
         if self.sparse_m is not None:
-            _check(self.sparse_m, 'sparse_m', (height, width), np.float32)
+            rectified = self.camera.rectified
+            _check(self.sparse_m, 'sparse_m', (rectified.height, rectified.width), np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class CameraView:
             it looked everywhere.
         masked: (H, W) True where nothing is to be known: the image is black, there is no return,
             and the pipeline takes away what a method says; None = nowhere.
+        T_camera_view: (4, 4), maps points of this view into the frame of the camera, which is
+            another one where stereo rectification turned the image; None = the same.
     """
 
     image: UInt8
@@ -97,6 +100,7 @@ class CameraView:
     stamp_ns: int = 0
     seen: Bool | None = None
     masked: Bool | None = None
+    T_camera_view: Float64 | None = None
 
     def __post_init__(self) -> None:
         height, width = self.intrinsics.height, self.intrinsics.width

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from depth_ros.errors import GeometryError
 from depth_ros.frame import Float64
 
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
 # Number of coefficients that each ROS distortion model may carry (sensor_msgs/CameraInfo).
 DISTORTION_SIZES: dict[str, tuple[int, ...]] = {
     'none': (0,),
@@ -197,8 +199,10 @@ class Camera:
         distortion_model: `none`, `plumb_bob`, `rational_polynomial` or `equidistant`.
         D: distortion coefficients in the order of OpenCV and sensor_msgs/CameraInfo.
         rectified: pinhole of the rectified image (P[:3, :3]); by default that of the raw one.
-        R_rect: row-major (3, 3) rotation from the camera frame to the frame of images that
-            arrive already rectified (stereo rigs); identity for all others.
+        R_rect: row-major (3, 3) rotation from the camera frame to that of the rectified image
+            (stereo rigs); identity for all others.
+        t_rect: (3,) where the origin of the camera frame lies in the frame of the rectified
+            image, metres: not 0 for the second camera of a stereo rig in the frame of the first.
 
     Raises:
         GeometryError: unknown model, wrong number of coefficients, or not finite.
@@ -208,7 +212,8 @@ class Camera:
     distortion_model: str = 'none'
     D: tuple[float, ...] = ()
     rectified: Intrinsics = field(default=None)  # type: ignore[assignment]
-    R_rect: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    R_rect: tuple[float, ...] = _IDENTITY
+    t_rect: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         sizes = DISTORTION_SIZES.get(self.distortion_model)
@@ -221,7 +226,7 @@ class Camera:
             raise GeometryError(
                 f'{self.distortion_model} takes {sizes} coefficients, got {len(self.D)}.'
             )
-        for name, numbers in (('D', self.D), ('R_rect', self.R_rect)):
+        for name, numbers in (('D', self.D), ('R_rect', self.R_rect), ('t_rect', self.t_rect)):
             if not all(map(math.isfinite, numbers)):
                 raise GeometryError(f'{name} must be finite, got {list(numbers)}.')
         rotation = np.reshape(self.R_rect, (3, 3)) if len(self.R_rect) == 9 else np.zeros((3, 3))
@@ -234,6 +239,16 @@ class Camera:
 
     @property
     def is_rectified(self) -> bool:
-        """True if the image needs no undistortion: no lens model, and one pinhole."""
+        """True if the image is what the rectified pinhole sees: no lens, no turn, one pinhole."""
         pinhole = self.distortion_model != 'equidistant' and not any(self.D)
-        return pinhole and self.rectified == self.intrinsics
+        return pinhole and self.R_rect == _IDENTITY and self.rectified == self.intrinsics
+
+    @property
+    def T_rect_camera(self) -> Float64 | None:
+        """(4, 4), maps points of the camera frame into that of the rectified view; None = same."""
+        if self.R_rect == _IDENTITY and not any(self.t_rect):
+            return None
+        transform = np.eye(4)
+        transform[:3, :3] = np.reshape(self.R_rect, (3, 3))
+        transform[:3, 3] = self.t_rect
+        return transform

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import GeometryError
-from depth_ros.frame import Float32, UInt8
+from depth_ros.frame import Float32, Float64, UInt8
 from depth_ros.geometry.camera import Intrinsics
 
 CLOUD_FIELDS = ('x', 'y', 'z', 'rgb', 'sigma')
@@ -58,6 +58,7 @@ def fill_cloud(
     intrinsics: Intrinsics,
     stride: int = 1,
     gate: Gate = Gate(),  # noqa: B008 (it is immutable)
+    T_camera_view: Float64 | None = None,
 ) -> None:
     """Write the cloud of a depth map in place.
 
@@ -66,13 +67,16 @@ def fill_cloud(
 
     Args:
         cloud: (h, w, 5) C-contiguous float32 of `cloud_shape`, in the order of `CLOUD_FIELDS`;
-            x, y, z in the optical frame in metres, sigma in metres. May be a message's memory.
+            x, y, z in the camera frame in metres, sigma of depth in metres. May be a message's
+            memory.
         depth_m: (H, W) metres along the optical axis.
         sigma_m: (H, W) metres.
         image: (H, W, 3) uint8 RGB.
         intrinsics: the pinhole camera of all three.
         stride: every n-th row and column is taken.
         gate: of depth; by default all of it passes.
+        T_camera_view: (4, 4), maps points of the rectified view, which depth is along the axis
+            of, into the camera frame; None = they are the same.
 
     Raises:
         GeometryError: `cloud` has another shape.
@@ -85,6 +89,9 @@ def fill_cloud(
     v = np.arange(0, intrinsics.height, stride, dtype=np.float32)
     x = z * ((u - np.float32(intrinsics.cx)) / np.float32(intrinsics.fx))
     y = z * ((v - np.float32(intrinsics.cy)) / np.float32(intrinsics.fy))[:, None]
+    if T_camera_view is not None:
+        rows = T_camera_view[:3].astype(np.float32).tolist()
+        x, y, z = (a * x + b * y + c * z + np.float32(d) for a, b, c, d in rows)
     cv2.merge((x, y, z, packed_rgb(image[::stride, ::stride]), sigma), cloud)
 
 

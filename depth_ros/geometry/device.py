@@ -40,12 +40,14 @@ class DeviceView:
         sparse_m: (H, W) float32 depth along the optical axis in metres, 0 = no measurement.
         intrinsics: pinhole camera of both.
         stamp_ns: time of the image.
+        T_camera_view: (4, 4) on the host, as of a `CameraView`.
     """
 
     image: Tensor
     sparse_m: Tensor
     intrinsics: Intrinsics
     stamp_ns: int = 0
+    T_camera_view: Float64 | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def fill_cloud(
     intrinsics: Intrinsics,
     stride: int = 1,
     gate: Gate = Gate(),  # noqa: B008 (it is immutable)
+    T_camera_view: Float64 | None = None,
 ) -> None:
     """Unproject on the device, and download into `cloud`, memory of the host; see `cloud`.
 
@@ -196,6 +199,9 @@ def fill_cloud(
     z, sigma = (values.masked_fill(gone, math.nan) for values in (z, sigma))
     x = z * rays(intrinsics.width, intrinsics.cx, intrinsics.fx)
     y = z * rays(intrinsics.height, intrinsics.cy, intrinsics.fy)[:, None]
+    if T_camera_view is not None:
+        rows = T_camera_view[:3].astype(np.float32).tolist()
+        x, y, z = (a * x + b * y + c * z + d for a, b, c, d in rows)
     red, green, blue = image[::stride, ::stride].int().unbind(2)
     rgb = (red << 16 | green << 8 | blue).view(torch.float32)
     points = torch.stack((x, y, z, rgb, sigma), dim=2)

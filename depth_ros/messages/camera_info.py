@@ -6,6 +6,7 @@ disagree about that, and the size of the image and the principal point tell what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from depth_ros.geometry.camera import Camera, Intrinsics, read_lens
 
 # Beyond this the image is another window of the sensor, and scaling K would be a guess.
 _MAX_ASPECT_CHANGE = 0.02
+_WIDEST_RIG_M = 10.0
 _ESTIMATE = ' For a first look, `depth_ros run --estimate-intrinsics` estimates them from images.'
 # Distance of the principal point from the middle, in parts of the image's size.
 _CENTRED, _NEARLY_CENTRED, _CLEARLY_MORE = 0.1, 0.2, 0.1
@@ -53,6 +55,7 @@ def camera_from_info(
     msg: Any,
     image_size: tuple[int, int] | None = None,
     say: Callable[[str], None] | None = None,
+    frame_is_first: bool = False,
 ) -> Camera:
     """The camera of images that come with this CameraInfo.
 
@@ -66,6 +69,9 @@ def camera_from_info(
         msg: sensor_msgs/CameraInfo, as the driver publishes it.
         image_size: (width, height) of the images in pixels, if known.
         say: is told in a sentence what of the message is wrong and how it is read.
+        frame_is_first: whether the frame of the image is that of the first camera of a stereo
+            pair, which this camera is the second of: then its place beside that one counts, see
+            `stereo_offset_m`.
 
     Raises:
         NodeError: reason `bad_camera_info`; the sentence says what is degenerate, or has more
@@ -84,7 +90,8 @@ def camera_from_info(
             raw, rectified = raw.resized(*image_size), rectified.resized(*image_size)
         model, D = read_lens(msg.distortion_model, msg.d)
         R = msg.r if np.any(msg.r) else np.eye(3).ravel()
-        camera = Camera(raw, model, D, rectified, tuple(float(r) for r in R))
+        offset_m = stereo_offset_m(msg) if frame_is_first else (0.0, 0.0, 0.0)
+        camera = Camera(raw, model, D, rectified, tuple(float(r) for r in R), offset_m)
     except GeometryError as error:
         way_out = '' if msg.k[0] else _ESTIMATE
         raise NodeError(
@@ -94,6 +101,31 @@ def camera_from_info(
         if say:
             say(f'The CameraInfo of {msg.header.frame_id!r} is odd: {problem}.')
     return camera
+
+
+def stereo_offset_m(msg: Any) -> tuple[float, float, float]:
+    """Where the first camera of a stereo pair lies in the rectified frame of this one, metres.
+
+    It is K'^-1 P[:, 3]: P of a second camera projects points in the frame of the first
+    (sensor_msgs/CameraInfo); 0 for the first camera, and for one alone.
+
+    Raises:
+        GeometryError: P[:, 3] is not finite, or puts the cameras further apart than a rig is wide.
+    """
+    P = np.reshape(np.asarray(msg.p, np.float64), (3, 4))
+    if not P[:, 3].any():
+        return (0.0, 0.0, 0.0)
+    if not np.isfinite(P).all() or not P[0, 0] * P[1, 1]:
+        raise GeometryError(f'P[:, 3] must be finite, got {P[:, 3].tolist()}; the first is -f B.')
+    z = P[2, 3]
+    offset = ((P[0, 3] - P[0, 2] * z) / P[0, 0], (P[1, 3] - P[1, 2] * z) / P[1, 1], z)
+    distance_m = math.hypot(*offset)
+    if distance_m > _WIDEST_RIG_M:
+        raise GeometryError(
+            f'P[:, 3] = {P[:, 3].tolist()} puts the cameras of a stereo pair {distance_m:g} m '
+            f'apart; it must be -f B with the baseline B in metres, at most {_WIDEST_RIG_M:g}.'
+        )
+    return (float(offset[0]), float(offset[1]), float(offset[2]))
 
 
 def _size(msg: Any, image_size: tuple[int, int] | None, problems: list[str]) -> tuple[int, int]:

@@ -36,7 +36,10 @@ class CompletionNode(DepthNode):
         self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
         taken.callback(self._extrinsic.close)
         self._intake = FrameIntake(
-            self.get_logger().warning, self._extrinsic, self.resolve_topic_name('camera_info')
+            self.get_logger().warning,
+            self._extrinsic,
+            self.resolve_topic_name('camera_info'),
+            self._node_config.stereo_offset,
         )
 
     def _listen(self, taken: ExitStack) -> dict[str, AdaptiveSubscription]:

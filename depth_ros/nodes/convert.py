@@ -102,4 +102,4 @@ def info_from_camera(msg: CameraInfo, camera: Camera) -> None:
     else:
         msg.distortion_model, msg.d = camera.distortion_model, array.array('d', camera.D)
     msg.k, msg.r = raw.matrix.ravel(), np.array(camera.R_rect)
-    msg.p = np.column_stack((rectified.matrix, np.zeros(3))).ravel()
+    msg.p = np.column_stack((rectified.matrix, rectified.matrix @ camera.t_rect)).ravel()

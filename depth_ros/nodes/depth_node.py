@@ -82,7 +82,9 @@ class DepthNode(ManagedNode):
         self._upgrade = Upgrade(self._pipeline)
         warm_up(self._pipeline.method)
         self._intake = FrameIntake(
-            self.get_logger().warning, info_topic=self.resolve_topic_name('camera_info')
+            self.get_logger().warning,
+            info_topic=self.resolve_topic_name('camera_info'),
+            stereo_offset=self._node_config.stereo_offset,
         )
 
     def _listen(self, taken: ExitStack) -> dict[str, AdaptiveSubscription]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from depth_ros.errors import FrameError, GeometryError, NodeError
 from depth_ros.frame import Float32, Float64, Frame
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Camera
+from depth_ros.messages.camera_info import stereo_offset_m
 from depth_ros.nodes.convert import (
     camera_from_info,
     cloud_to_points,
@@ -19,6 +21,7 @@ from depth_ros.nodes.convert import (
     image_to_rgb,
     stamp_to_ns,
 )
+from depth_ros.nodes.node_config import NodeConfig
 from depth_ros.nodes.transforms import ExtrinsicSource
 from depth_ros.pipeline.sync import Pair
 
@@ -44,6 +47,7 @@ class FrameIntake:
         say: is told, once each, what is wrong with messages that are read nevertheless.
         extrinsic: where T_camera_lidar comes from; None without LiDAR.
         info_topic: name of the topic of CameraInfo, for messages.
+        stereo_offset: what becomes of P[:, 3], as in `NodeConfig`.
     """
 
     def __init__(
@@ -51,9 +55,10 @@ class FrameIntake:
         say: Callable[[str], object],
         extrinsic: ExtrinsicSource | None = None,
         info_topic: str = 'camera_info',
+        stereo_offset: str = NodeConfig.stereo_offset,
     ) -> None:
-        self._say = say
-        self._info_topic = info_topic
+        self._say, self._info_topic = say, info_topic
+        self._stereo_offset = stereo_offset
         self._said: set[str] = set()
         self._extrinsic = extrinsic
         self._camera: tuple[object, Camera] | None = None
@@ -120,8 +125,26 @@ class FrameIntake:
             *(info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height),
         )
         if self._camera is None or self._camera[0] != key:
-            self._camera = key, camera_from_info(info, size, self._say_once)
+            is_first = self._stereo_offset == 'apply'
+            self._camera = key, camera_from_info(info, size, self._say_once, is_first)
+            self._tell_offset(info)
         return self._camera[1]
+
+    def _tell_offset(self, info: CameraInfo) -> None:
+        """Say that this is a second camera, unless somebody has decided what that means."""
+        if self._stereo_offset != 'warn' or not np.any(np.reshape(info.p, (3, 4))[:, 3]):
+            return
+        try:
+            distance_m = math.hypot(*stereo_offset_m(info))
+        except GeometryError as error:
+            self._say_once(f'CameraInfo: {error} It is not used.')
+            return
+        self._say_once(
+            f'CameraInfo says by P[:, 3] that this camera stands {distance_m:.3f} m beside the '
+            f'first one of a stereo pair. If frame_id {info.header.frame_id!r} is the frame of '
+            'the first one, depth is off by as much: set stereo_offset to apply. If it is the '
+            'frame of this camera, all is right: set stereo_offset to ignore.'
+        )
 
 
 def _gather(clouds: Sequence[Float32], T_camera_lidars: Sequence[Float64]) -> Float32:

@@ -70,6 +70,12 @@ class NodeConfig:
         'unknown.',
         choices=('32FC1', '16UC1'),
     )
+    stereo_offset: str = option(
+        'warn',
+        'P[:, 3] of the second camera of a stereo pair: apply if frame_id is that of the first '
+        'camera, ignore if it is its own; warn = ignore, and say so once.',
+        choices=('warn', 'ignore', 'apply'),
+    )
     autostart: bool = option(True, 'Configure and activate at the start.')
     diagnostics_period_s: float = option(
         1.0, 'Time between diagnostics [s].', minimum=0.1, maximum=60.0

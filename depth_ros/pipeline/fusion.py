@@ -15,6 +15,7 @@ from depth_ros.geometry.distortion import rectify_image, seen_mask
 from depth_ros.geometry.mask import ImageMask, hide, load_mask
 from depth_ros.geometry.projection import usable_returns
 from depth_ros.geometry.resize import resize_image
+from depth_ros.geometry.transforms import inverse
 from depth_ros.methods.base import DepthMethod, Preparable, release
 from depth_ros.methods.mono import mono_weights
 from depth_ros.methods.not_ready import NotReady
@@ -61,6 +62,7 @@ class FusionPipeline:
         self.config = config or PipelineConfig()
         self._has_lidar = has_lidar
         self.mask = make_mask(self.config)
+        self._camera: Camera | None = None
         self.wanted, self.wanted_reason = make_method(self.config)
         self._method, self.method_reason = self.wanted, self.wanted_reason
         self.calibrator = self._calibrator()
@@ -104,7 +106,12 @@ class FusionPipeline:
     def observe(self, frame: Frame, watch: StageTimer | None = None) -> CameraView:
         """The rectified view of a frame with its filtered sparse depth."""
         watch, stages = watch or StageTimer(), stages_of(self._method)
-        camera, T_camera_lidar = self._effective_camera(frame)
+        camera = self._effective_camera(frame)
+        T_view_camera = frame.camera.T_rect_camera
+        T_view_lidar, T_camera_view = frame.T_camera_lidar, None
+        if T_view_camera is not None:
+            T_camera_view = inverse(T_view_camera)
+            T_view_lidar = None if T_view_lidar is None else T_view_camera @ T_view_lidar
         intrinsics = self._output_intrinsics(camera)
         image = rectify_image(frame.image, camera)
         image = resize_image(image, intrinsics.width, intrinsics.height)
@@ -112,13 +119,14 @@ class FusionPipeline:
         if masked is not None:
             image = hide(image, masked)
         watch.stage('rectify')
-        sparse_m = self._sparse_depth(stages, frame, camera, T_camera_lidar)
+        sparse_m = self._sparse_depth(stages, frame, camera, T_view_lidar)
         if intrinsics != camera.rectified:
             sparse_m = stages.resize_sparse(sparse_m, intrinsics.width, intrinsics.height)
             if masked is not None:
                 sparse_m = stages.without(sparse_m, masked)
         seen = seen_mask(camera, intrinsics.width, intrinsics.height)
-        view = stages.view(image, sparse_m, intrinsics, frame.stamp_ns, seen, masked)
+        masks = seen, masked
+        view = stages.view(image, sparse_m, intrinsics, frame.stamp_ns, *masks, T_camera_view)
         watch.stage('project')
         return view
 
@@ -196,16 +204,17 @@ class FusionPipeline:
     def _calibrator(self) -> SigmaCalibrator:
         return SigmaCalibrator(self.config.calibration, sees_returns=self._method.needs_lidar)
 
-    def _effective_camera(self, frame: Frame) -> tuple[Camera, Float64 | None]:
-        """Camera and extrinsic of the image as it arrives: rectified already, or raw."""
-        if not self.config.image_is_rectified:
-            return frame.camera, frame.T_camera_lidar
-        T_rect_camera = np.eye(4)
-        T_rect_camera[:3, :3] = np.reshape(frame.camera.R_rect, (3, 3))
-        T_camera_lidar = frame.T_camera_lidar
-        if T_camera_lidar is not None:
-            T_camera_lidar = T_rect_camera @ T_camera_lidar
-        return Camera(frame.camera.rectified), T_camera_lidar
+    def _effective_camera(self, frame: Frame) -> Camera:
+        """The camera of the image as it arrives: rectified already, or raw.
+
+        Always the same object as long as it is equal: what `geometry.distortion` makes for a
+        camera lives as long as that.
+        """
+        is_rectified = self.config.image_is_rectified
+        camera = Camera(frame.camera.rectified) if is_rectified else frame.camera
+        if self._camera is None or camera != self._camera:
+            self._camera = camera
+        return self._camera
 
     def _output_intrinsics(self, camera: Camera) -> Intrinsics:
         scale = self.config.output.scale
@@ -223,7 +232,7 @@ class FusionPipeline:
         stages: HostStages | DeviceStages,
         frame: Frame,
         camera: Camera,
-        T_camera_lidar: Float64 | None,
+        T_view_lidar: Float64 | None,
     ) -> Any:
         """Filtered sparse depth (H, W) of a frame in metres, 0 = none, at the camera's size.
 
@@ -231,9 +240,9 @@ class FusionPipeline:
         rises so steeply from row to row that its far part would look covered by its near part.
         """
         config, needed = self.config.projection, self._method.needs_lidar
-        if frame.points is not None and T_camera_lidar is not None:
+        if frame.points is not None and T_view_lidar is not None:
             points = stages.upload(frame.points)
-            sparse_m = stages.project(points, T_camera_lidar, camera.rectified, config)
+            sparse_m = stages.project(points, T_view_lidar, camera.rectified, config)
         elif frame.sparse_m is not None:
             sparse_m = stages.upload(frame.sparse_m)
         elif needed:
@@ -247,26 +256,32 @@ class FusionPipeline:
             return stages.upload(np.zeros(size, np.float32))
         masked = self._masked(frame, camera, camera.rectified)
         if masked is not None:
-            sparse_m = stages.without(sparse_m, masked)
+            whole_m, sparse_m = sparse_m, stages.without(sparse_m, masked)
         if not sparse_m.any():
             if not needed:
                 return sparse_m
-            raise PipelineError(self._why_nothing(frame, camera, T_camera_lidar), NO_RETURN)
+            if masked is not None and whole_m.any():
+                raise PipelineError(
+                    f'The mask hides every LiDAR return in the image ({masked.mean():.0%} of it '
+                    'is masked); white is what is not to be used: look at the mask.',
+                    NO_RETURN,
+                )
+            raise PipelineError(self._why_nothing(frame, camera, T_view_lidar), NO_RETURN)
         if config.occlusion_filter:
             margin, window_px = config.occlusion_margin, config.occlusion_window_px
             sparse_m = stages.remove_occluded(sparse_m, margin, window_px)
         return sparse_m
 
-    def _why_nothing(self, frame: Frame, camera: Camera, T_camera_lidar: Float64 | None) -> str:
+    def _why_nothing(self, frame: Frame, camera: Camera, T_view_lidar: Float64 | None) -> str:
         """Why the sparse depth of a frame is empty, in words."""
-        if frame.points is None or T_camera_lidar is None:
+        if frame.points is None or T_view_lidar is None:
             return (
                 'No LiDAR return falls into the image: its sparse depth holds no measurement; '
                 'look at what made it.'
             )
         usable = int(usable_returns(frame.points, *range_limits(self.config.projection)).sum())
         return explain_no_return(
-            frame.points, usable, T_camera_lidar, camera.rectified, frame.frame_id
+            frame.points, usable, T_view_lidar, camera.rectified, frame.frame_id
         )
 
 

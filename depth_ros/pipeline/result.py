@@ -86,8 +86,9 @@ class FusionResult:
         if self.on_device is not None:
             self.on_device.fill_cloud(cloud, stride, gate)
             return
-        depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
-        fill_cloud(cloud, depth_m, sigma_m, self.view.image, self.view.intrinsics, stride, gate)
+        view, estimate = self.view, self.estimate
+        maps = estimate.depth_m, estimate.sigma_m, view.image
+        fill_cloud(cloud, *maps, view.intrinsics, stride, gate, view.T_camera_view)
 
     def cloud(self, config: OutputConfig, gated: bool = PointsConfig.gated) -> Float32:
         """The cloud, (h, w, 5) float32 in the order of `CLOUD_FIELDS`; see `fill_cloud`.

@@ -44,9 +44,9 @@ class OnDevice(NamedTuple):
 
     def fill_cloud(self, cloud: Float32, stride: int, gate: Gate) -> None:
         """Write the cloud of what passes the gate into memory of the host."""
-        image, intrinsics = self.view.image, self.view.intrinsics
-        depth_m, sigma_m = self.estimate.depth_m, self.estimate.sigma_m
-        twins.fill_cloud(cloud, depth_m, sigma_m, image, intrinsics, stride, gate)
+        view, estimate = self.view, self.estimate
+        maps = estimate.depth_m, estimate.sigma_m, view.image
+        twins.fill_cloud(cloud, *maps, view.intrinsics, stride, gate, view.T_camera_view)
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ class HostStages:
         stamp_ns: int,
         seen: Bool | None,
         masked: Bool | None,
+        T_camera_view: Float64 | None,
     ) -> CameraView:
         """The view of a rectified image and its sparse depth."""
-        return CameraView(image, sparse_m, intrinsics, stamp_ns, seen, masked)
+        return CameraView(image, sparse_m, intrinsics, stamp_ns, seen, masked, T_camera_view)
 
     def estimate(self, view: CameraView, seen_m: Float32) -> tuple[DepthEstimate, OnDevice | None]:
         """The raw estimate of a view from a part of its sparse depth, and what a device has."""
@@ -145,10 +146,12 @@ class DeviceStages:
         stamp_ns: int,
         seen: Bool | None,
         masked: Bool | None,
+        T_camera_view: Float64 | None,
     ) -> UploadedView:
         """The view of a rectified image and its sparse depth, here and on the device."""
-        on_device = DeviceView(self.upload(image), sparse_m, intrinsics, stamp_ns)
-        view = UploadedView(image, twins.download(sparse_m), intrinsics, stamp_ns, seen, masked)
+        on_device = DeviceView(self.upload(image), sparse_m, intrinsics, stamp_ns, T_camera_view)
+        masks, sparse_here_m = (seen, masked), twins.download(sparse_m)
+        view = UploadedView(image, sparse_here_m, intrinsics, stamp_ns, *masks, T_camera_view)
         object.__setattr__(view, 'on_device', on_device)
         return view
 
@@ -170,7 +173,7 @@ class DeviceStages:
         """The view on the device without the returns that `seen_m` lacks."""
         if not isinstance(view, UploadedView) or view.on_device is None:
             image, sparse_m = self.upload(view.image), self.upload(seen_m)
-            return DeviceView(image, sparse_m, view.intrinsics, view.stamp_ns)
+            return DeviceView(image, sparse_m, view.intrinsics, view.stamp_ns, view.T_camera_view)
         lost = self.upload(np.flatnonzero(view.sparse_m != seen_m))
         sparse_m = view.on_device.sparse_m
         sparse_m = sparse_m.view(-1).index_fill(0, lost, 0.0).view_as(sparse_m)

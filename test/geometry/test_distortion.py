@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 
 from depth_ros.errors import FrameError
 from depth_ros.geometry import distortion
 from depth_ros.geometry.camera import Camera, Intrinsics
-from depth_ros.geometry.distortion import distort_pixels, rectify_image, undistort_pixels
+from depth_ros.geometry.distortion import (
+    distort_pixels,
+    rectify_image,
+    seen_mask,
+    undistort_pixels,
+)
 
 RAW = Intrinsics(640, 400, fx=420.0, fy=430.0, cx=310.0, cy=205.0)
 RECT = Intrinsics(600, 380, fx=350.0, fy=350.0, cx=300.0, cy=190.0)
 RATIONAL = (0.9, 0.3, 0.001, -0.002, 0.05, 1.2, 0.5, 0.1)
+# 0.04 rad about y, then 0.02 about z: R z of the camera = (-sin 0.04, 0, cos 0.04) is turned, too.
+_C, _S = np.cos([0.04, 0.02]), np.sin([0.04, 0.02])
+TURN = tuple(
+    np.ravel(
+        np.array([[_C[1], -_S[1], 0], [_S[1], _C[1], 0], [0, 0, 1]])
+        @ np.array([[_C[0], 0, -_S[0]], [0, 1, 0], [_S[0], 0, _C[0]]])
+    ).tolist()
+)
 CAMERAS = {
     'plumb_bob 4': Camera(RAW, 'plumb_bob', (-0.28, 0.09, 0.001, -0.002)),
     'plumb_bob 5': Camera(RAW, 'plumb_bob', (-0.28, 0.09, 0.001, -0.002, -0.01), RECT),
@@ -20,6 +35,9 @@ CAMERAS = {
     'rational 12': Camera(RAW, 'rational_polynomial', (*RATIONAL, 1e-3, 2e-4, -1e-3, 1e-4)),
     'equidistant': Camera(RAW, 'equidistant', (0.05, -0.01, 0.003, -0.001), RECT),
     'none, other pinhole': Camera(RAW, rectified=RECT),
+    'turned': Camera(RAW, 'plumb_bob', (-0.28, 0.09, 0.001, -0.002), RECT, TURN),
+    'turned equidistant': Camera(RAW, 'equidistant', (0.05, -0.01, 0.003, -0.001), RECT, TURN),
+    'only turned': Camera(RAW, rectified=RAW, R_rect=TURN),
 }
 with_each_camera = pytest.mark.parametrize('camera', CAMERAS.values(), ids=CAMERAS.keys())
 
@@ -51,7 +69,9 @@ def distorted_by_formula(x, y, camera):
 @with_each_camera
 def test_distorted_pixels_follow_the_formula(camera):
     pixels = grid(camera.rectified)
-    x, y, _ = camera.rectified.unproject(pixels, np.ones(len(pixels))).T
+    rays = camera.rectified.unproject(pixels, np.ones(len(pixels)))
+    x, y, z = np.reshape(camera.R_rect, (3, 3)).T @ rays.T
+    x, y = x / z, y / z
     xd, yd = distorted_by_formula(x, y, camera)
     expected = np.stack((xd * RAW.fx + RAW.cx, yd * RAW.fy + RAW.cy), -1)
     assert np.abs(distort_pixels(pixels, camera) - expected).max() < 1e-6
@@ -121,6 +141,22 @@ def test_image_of_another_size_is_refused():
         rectify_image(np.zeros((640, 400, 3), np.uint8), CAMERAS['plumb_bob 4'])
 
 
-def test_maps_are_made_once_per_calibration():
-    first, equal = (Camera(RAW, 'plumb_bob', (0.1, 0.0, 0.0, 0.0)) for _ in range(2))
-    assert distortion._rectify_maps(first) is distortion._rectify_maps(equal)
+def test_maps_are_made_once_for_any_number_of_cameras_and_go_with_them(monkeypatch):
+    made = []
+    make = distortion._make_maps
+    monkeypatch.setattr(distortion, '_make_maps', lambda c: made.append(c.D[0]) or make(c))
+    image = np.zeros((400, 640, 3), np.uint8)
+    cameras = [Camera(RAW, 'plumb_bob', (0.01 * i, 0.0, 0.0, 0.0)) for i in range(1, 13)]
+    kept_before = len(distortion._KEPT)
+    for _ in range(3):
+        for camera in cameras:
+            rectify_image(image, camera)
+            assert seen_mask(camera, 320, 200) is seen_mask(camera, 320, 200)
+    equal = Camera(RAW, 'plumb_bob', (0.01, 0.0, 0.0, 0.0))
+    rectify_image(image, equal)
+    assert made == [camera.D[0] for camera in cameras]
+    assert len(distortion._KEPT) == kept_before + 12
+    del camera, cameras
+    made.clear()  # it held numbers only
+    gc.collect()
+    assert len(distortion._KEPT) <= kept_before

@@ -30,6 +30,7 @@ from torch.overrides import TorchFunctionMode, resolve_name  # noqa: E402
 PINHOLE = Intrinsics(160, 96, fx=90.0, fy=92.0, cx=78.0, cy=44.0)
 LENS = Camera(PINHOLE, 'plumb_bob', (-0.25, 0.08, 0.001, -0.001, 0.0))
 T_CAMERA_LIDAR = from_translation_quat((0.0, -0.3, -0.1), (0.5, -0.5, 0.5, 0.5))
+TURN = (0.995, 0.0, -0.0998749, 0.0, 1.0, 0.0, 0.0998749, 0.0, 0.995)
 MASKED = {'output.scale': 0.8}
 OWN_BOX = {
     'projection.ego_box_min': (4.0, -1.0, -1.0),
@@ -152,6 +153,7 @@ def assert_same(there, here, rtol=1e-6):
         (LENS, {'projection.occlusion_filter': False, **OWN_BOX}),
         (LENS, {'calibration.enabled': False}),
         (LENS, MASKED),
+        (replace(LENS, R_rect=TURN, t_rect=(-0.2, 0.01, 0.0)), {}),
     ],
 )
 def test_results_are_those_of_numpy_while_sigma_is_learnt(camera, settings, tmp_path):

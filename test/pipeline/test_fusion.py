@@ -127,13 +127,6 @@ def test_image_that_arrives_rectified_is_used_as_it_is():
     assert np.allclose(result.estimate.depth_m, expected.estimate.depth_m, equal_nan=True)
 
 
-def test_raw_image_ignores_the_rotation_of_stereo_rectification():
-    """Outputs stay in the frame of the camera, whose name is in the header."""
-    turned = from_translation_quat((0, 0, 0), np.array([0.02, -0.03, 0.01, 1]) / 1.0007)[:3, :3]
-    stereo = replace(LENS, R_rect=tuple(turned.ravel()))
-    check_depth(pipeline().process(frame(stereo)).estimate, true_depth_m(PINHOLE))
-
-
 def test_same_frame_gives_the_same_result():
     first, second = (pipeline().process(frame()) for _ in range(2))
     assert np.array_equal(first.view.sparse_m, second.view.sparse_m)

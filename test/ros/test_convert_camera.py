@@ -11,7 +11,8 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from depth_ros.errors import GeometryError, NodeError
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.nodes.convert import camera_from_info, info_from_intrinsics
+from depth_ros.messages.camera_info import stereo_offset_m
+from depth_ros.nodes.convert import camera_from_info, info_from_camera, info_from_intrinsics
 
 K = (400.0, 0.0, 321.0, 0.0, 500.0, 243.0, 0.0, 0.0, 1.0)
 P = (380.0, 0.0, 311.0, -40.0, 0.0, 480.0, 233.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -156,3 +157,41 @@ def test_info_makes_the_round_trip():
     camera = camera_from_info(msg)
     assert camera.intrinsics == camera.rectified == intrinsics
     assert camera.is_rectified
+
+
+def test_place_beside_the_first_camera_of_a_pair_by_hand():
+    """P[:, 3] = (-f B, 0, 0): with f = 380 and B = 0.12 m it is -45.6."""
+    pair = [*P[:3], -45.6, *P[4:]]
+    assert stereo_offset_m(info(p=pair)) == pytest.approx((-0.12, 0.0, 0.0))
+    upright = [*P[:3], 0.0, *P[4:7], 480 * 0.2, *P[8:]]
+    assert stereo_offset_m(info(p=upright)) == pytest.approx((0.0, 0.2, 0.0))
+    # A camera that stands 0.1 m further back, too: P[:, 3] = K' (-0.12, 0, 0.1).
+    ahead = [*P[:3], 380 * -0.12 + 311 * 0.1, *P[4:7], 233 * 0.1, *P[8:11], 0.1]
+    assert stereo_offset_m(info(p=ahead)) == pytest.approx((-0.12, 0.0, 0.1))
+    assert stereo_offset_m(info()) == (0.0, 0.0, 0.0)
+    assert camera_from_info(info(p=pair)).t_rect == (0.0, 0.0, 0.0)
+    assert camera_from_info(info(p=pair), (320, 240), frame_is_first=True).t_rect == pytest.approx(
+        (-0.12, 0, 0)
+    )
+
+
+@pytest.mark.parametrize(
+    ('fourth', 'said'),
+    [
+        (float('nan'), r'P\[:, 3\] must be finite'),
+        (-45600.0, r'120 m apart; it must be -f B with the baseline B in metres'),
+    ],
+)
+def test_impossible_places_of_a_second_camera_are_refused(fourth, said):
+    msg = info(p=[*P[:3], fourth, *P[4:]])
+    with pytest.raises(NodeError, match=said) as caught:
+        camera_from_info(msg, frame_is_first=True)
+    assert caught.value.reason == 'bad_camera_info'
+
+
+def test_a_second_camera_survives_the_way_out_and_in():
+    there = camera_from_info(info(p=P, r=R), frame_is_first=True)
+    msg = CameraInfo()
+    info_from_camera(msg, there)
+    np.testing.assert_allclose(msg.p, P)
+    assert camera_from_info(msg, frame_is_first=True) == there

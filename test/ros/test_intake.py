@@ -56,3 +56,39 @@ def test_sentences_that_always_change_come_to_an_end():
     for i in range(MAX_SAID):
         intake._say_once(str(i))
     assert len(said) == MAX_SAID
+
+
+def second_camera(tx=-1.2):
+    made = job()
+    made.image.info.p[3] = tx  # f is 10, so the baseline is 0.12 m
+    made.image.msg.header.frame_id = 'left_optical'
+    made.image.info.header.frame_id = 'left_optical'
+    return made
+
+
+def test_a_second_camera_is_said_once_with_the_figure_and_not_moved():
+    said = []
+    intake = FrameIntake(said.append, AtTheCamera())
+    for _ in range(3):
+        assert intake.frame(second_camera(), None).camera.t_rect == (0.0, 0.0, 0.0)
+    (sentence,) = said
+    assert 'this camera stands 0.120 m beside the first one' in sentence
+    assert "frame_id 'left_optical'" in sentence
+    assert 'set stereo_offset to apply' in sentence
+
+
+@pytest.mark.parametrize(('decision', 'x'), [('apply', -0.12), ('ignore', 0.0)])
+def test_a_decision_about_a_second_camera_is_silence(decision, x):
+    said = []
+    intake = FrameIntake(said.append, AtTheCamera(), stereo_offset=decision)
+    t_rect = intake.frame(second_camera(), None).camera.t_rect
+    assert t_rect == pytest.approx((x, 0.0, 0.0))
+    assert said == []
+
+
+def test_an_impossible_offset_is_said_and_not_used():
+    said = []
+    intake = FrameIntake(said.append, AtTheCamera())
+    assert intake.frame(second_camera(-1200.0), None).camera.t_rect == (0.0, 0.0, 0.0)
+    assert '120 m apart' in said[0]
+    assert said[0].endswith('It is not used.')

@@ -181,3 +181,48 @@ def test_a_wrong_mask_is_refused_and_one_of_another_size_costs_its_frames(rig, m
 def test_a_node_with_a_wrong_mask_does_not_start(rig, tmp_path):
     one = rig(**{'mask.file': str(tmp_path / 'none.png')})
     assert one.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+
+
+@pytest.mark.parametrize('is_rectified', [False, True])
+def test_a_turned_camera_has_image_procs_view_and_its_cloud_is_in_frame_id(rig, is_rectified):
+    """The wall stands across the camera's axis, not across that of the turned view."""
+    c, s = np.cos(0.05), np.sin(0.05)
+    R = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    one = rig(image_is_rectified=is_rectified, **{'points.gated': False}).start()
+    depth, cloud, color, info = heard_together(
+        one,
+        ['depth/image_dense', 'depth/points', 'image_rect', 'depth/camera_info'],
+        info=lambda: one.info_msg(r=R.ravel().tolist(), d=list(D)),
+        image=lambda: patterned(one),
+    )
+    # By hand: the ray (x, y, 1) of the view is R^T of it in the camera; the wall is at z = 5.
+    v, u = np.mgrid[0:64, 0:96]
+    rays = np.stack(((u - 47.5) / 80, (v - 31.5) / 80, np.ones((64, 96))), -1) @ R
+    found, wanted = pixels_of(depth), 5.0 / rays[..., 2]
+    known = np.isfinite(found)
+    assert known.mean() > 0.8
+    np.testing.assert_allclose(found[known], wanted[known], rtol=0.01)
+    assert np.ptp(wanted) > 0.2
+    points = pixels_of(cloud)
+    assert np.array_equal(np.isfinite(points[..., 2]), known)
+    np.testing.assert_allclose(points[known][:, :3], (rays * wanted[..., None])[known], atol=0.06)
+    assert np.ptp(points[known][:, 2]) < 0.1
+    assert list(info.k) == list(one.info_msg().k)
+    assert depth.header.frame_id == 'camera_optical_frame'
+    K = np.array(one.info_msg().k).reshape(3, 3)
+    maps = cv2.initUndistortRectifyMap(K, np.array(D), R, K, SIZE, cv2.CV_32FC1)
+    turned = pattern() if is_rectified else cv2.remap(pattern(), *maps, cv2.INTER_LINEAR)
+    assert np.abs(pixels_of(color, np.uint8).astype(int) - turned).max() <= 6
+
+
+@pytest.mark.parametrize(('decision', 'offset_m'), [('apply', 0.5), ('ignore', 0.0)])
+def test_a_second_camera_in_the_frame_of_the_first(rig, decision, offset_m):
+    """It stands 0.5 m right of the first, so P[0, 3] = -80 * 0.5; the points of its pixels lie
+    0.5 m further right in the frame of the first, whose LiDAR has measured them."""
+    p = [80.0, 0.0, 47.5, -40.0, 0.0, 80.0, 31.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+    one = rig(stereo_offset=decision, **{'points.gated': False}).start()
+    (cloud,) = heard_together(one, ['depth/points'], info=lambda: one.info_msg(p=p))
+    points = pixels_of(cloud)[:, 4:80]
+    np.testing.assert_allclose(points[..., 2], 5.0, rtol=2e-3)
+    x = (np.arange(4, 80) - 47.5) / 80 * 5 + offset_m
+    np.testing.assert_allclose(points[..., 0], np.broadcast_to(x, (64, 76)), atol=0.01)
