@@ -63,9 +63,10 @@ class GraphReport:
     heard: dict[str, Heard] = field(default_factory=dict)
 
 
-def publishers_of(node: Node) -> list[Endpoint]:
-    """All publishers of the graph but those of the node itself."""
-    return list(_others(node, node.get_publishers_info_by_topic, _topics(node)))
+def publishers_of(node: Node, topics: Iterable[str] | None = None) -> list[Endpoint]:
+    """Publishers of topics (full names; None = all) but those of the node itself."""
+    topics = _topics(node) if topics is None else topics
+    return list(_others(node, node.get_publishers_info_by_topic, topics))
 
 
 def subscriptions_of(node: Node, topics: Iterable[str] | None = None) -> list[Endpoint]:

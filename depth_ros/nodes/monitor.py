@@ -228,12 +228,16 @@ class Monitor:
         if not silent and not subscription.incompatible_count:
             return None
         now_s = time.monotonic()
-        if now_s - self._graph_s >= LOOK_AT_GRAPH_S:
-            self._graph, self._graph_s = publishers_of(self._node), now_s
+        if not silent:
+            publishers = publishers_of(self._node, [subscription.topic])
+        else:
+            if now_s - self._graph_s >= LOOK_AT_GRAPH_S:
+                self._graph, self._graph_s = publishers_of(self._node), now_s
+            publishers = self._graph
         listener = endpoint(
             subscription.topic, subscription.type_name, 'this node', subscription.qos
         )
-        return explain_silence(listener, self._graph, subscription.given_topic, silent)
+        return explain_silence(listener, publishers, subscription.given_topic, silent)
 
     def _deaf_listeners(self, outputs: Sequence[Any]) -> dict[str, Cause]:
         """Why subscribers of outputs hear nothing, by topic."""

@@ -97,10 +97,11 @@ class Clocks:
         if stamps[0] == 0:
             both = self._stamps.keys() == {k for k in _NAMES if set(self._stamps[k]) == {0}}
             whose = 'images and sweeps' if both else f'{message}s'
+            drivers = 'both drivers' if both else f'the {sensor} driver'
             return Cause(
                 'zero_stamps',
                 f'the stamps of all {whose} are 0',
-                f'Have the {sensor} driver fill header.stamp with the time of capture.',
+                f'Have {drivers} fill header.stamp with the time of capture.',
             )
         return Cause(
             'stuck_stamps',
@@ -178,7 +179,9 @@ class Clocks:
     def _other_clocks(self, text: str, offset_s: float) -> Cause:
         """Stamps so far apart that the sensors cannot mean the same time."""
         size_s = abs(offset_s)
-        leap = next((s for s in LEAPS if abs(size_s - s) < 0.5), None)
+        # The newest image may be a period older than the sweep.
+        precision_s = 0.5 + (_period_s(self._stamps['image']) or 0.0)
+        leap = next((s for s in LEAPS if abs(size_s - s) < precision_s), None)
         half_hours = round(size_s / 1800)
         if size_s >= OTHER_CLOCK_S:
             newest = {k: abs(self._stamps[k][-1]) / 1e9 for k in _NAMES}

@@ -86,6 +86,11 @@ def test_offsets_of_seconds_and_more(offset_s: float, key: str, words: tuple[str
     assert 'max_sync_slop_s' not in cause.way_out
 
 
+def test_a_time_scale_is_known_beside_a_slow_camera() -> None:
+    cause = why(run(sweep=after(37.0), period_s=0.8))
+    assert cause.key == 'other_time_scale'
+
+
 @pytest.mark.parametrize('skew_s', [-0.08, 0.08])
 def test_a_small_constant_offset_names_the_slop_that_takes_it(skew_s: float) -> None:
     cause = why(run(sweep=after(skew_s), period_s=0.3, sweep_period_s=0.3))

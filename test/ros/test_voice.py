@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
@@ -230,6 +232,44 @@ def test_images_that_are_lost_on_the_way_are_counted_by_their_camera_info(rig) -
     )
     assert level(one, 'inputs') == '1'
     assert 'fastdds_shm.xml' in one.value('inputs', 'message')
+
+
+def test_an_image_in_a_body_frame_is_suspected_by_its_name(rig) -> None:
+    one = rig().start()  # the extrinsic says that LiDAR and camera have the same axes
+
+    def ahead() -> None:
+        image = one.image_msg()
+        image.header.frame_id = 'camera_link'
+        cloud = one.cloud_msg()
+        points = np.frombuffer(bytes(cloud.data), np.float32).reshape(-1, 3)
+        body = np.ascontiguousarray(points[:, [2, 0, 1]] * (1, -1, -1), np.float32)
+        cloud.data = array.array('B', body.tobytes())
+        one.send(image, cloud=cloud)
+
+    words = "the frame 'camera_link' of the image looks like a body frame (x forward)"
+    sent_until(
+        one,
+        lambda: level(one, 'output') == '2' and words in one.value('output', 'message'),
+        words,
+        ahead,
+    )
+    assert one.dropped('no_return_in_view') > 0
+
+
+def test_an_image_before_its_camera_info_names_the_topic(rig) -> None:
+    one = rig().start()
+
+    def without_info() -> None:
+        image = one.image_msg()
+        one.points.publish(one.cloud_msg())
+        one.image.publish(image)
+
+    sent_until(
+        one,
+        lambda: 'No CameraInfo has come yet on /camera_info' in one.value('output', 'message'),
+        'the topic',
+        without_info,
+    )
 
 
 def test_a_slow_method_is_a_warning_with_the_figure_and_the_remedy(rig) -> None:
