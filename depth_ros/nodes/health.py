@@ -137,6 +137,7 @@ class Snapshot:
         problem: reason and sentence of what was refused since the last report, or None.
         accuracy: live figures at held-out returns, or None before there are any.
         judged_s: time since the frame that the figures are of.
+        has_lidar: whether there is one at all.
         listeners: what keeps subscribers of the outputs from hearing, by topic.
     """
 
@@ -155,6 +156,7 @@ class Snapshot:
     problem: tuple[str, str] | None = None
     accuracy: LiveAccuracy | None = None
     judged_s: float = 0.0
+    has_lidar: bool = True
     listeners: Mapping[str, Cause] = field(default_factory=dict)
 
     @property
@@ -281,6 +283,8 @@ def judge_accuracy(snapshot: Snapshot) -> list[Finding]:
 def well_accuracy(snapshot: Snapshot) -> str:
     """What the accuracy says if nothing is wrong with it."""
     live = snapshot.accuracy
+    if not snapshot.has_lidar:
+        return 'not measured, as there is no LiDAR'
     if live is None:
         return 'not measured yet: it takes two frames with LiDAR returns'
     if snapshot.is_stale:

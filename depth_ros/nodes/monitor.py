@@ -179,6 +179,7 @@ class Monitor:
             problem=problem,
             accuracy=self._accuracy,
             judged_s=(now_ns - self._judged_ns) / 1e9,
+            has_lidar='points' in inputs,
             listeners=self._deaf_listeners(outputs),
         )
         array, findings = diagnostic_array(
