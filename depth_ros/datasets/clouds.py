@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from depth_ros.datasets.layout import check_layout
 from depth_ros.datasets.pcd import Table, decode_pcd, encode_pcd
 from depth_ros.datasets.ply import decode_ply, encode_ply
 from depth_ros.errors import DatasetError
@@ -48,7 +50,10 @@ def read_sweep(
     """
     path = Path(path)
     if path.suffix.lower() not in CLOUD_SUFFIXES:
-        raise DatasetError(f'{path}: cloud format {path.suffix!r} is none of {CLOUD_SUFFIXES}.')
+        raise DatasetError(
+            f'{path}: cloud format {path.suffix!r} is none of {", ".join(CLOUD_SUFFIXES)}; '
+            'convert it to one of them.'
+        )
     try:
         table = _read_table(path, fields, key)
         return _stack_xyz(table), _ring(table)
@@ -92,36 +97,58 @@ def _read_table(path: Path, fields: Sequence[str], key: str | None) -> Table:
         return decode_ply(path.read_bytes())
     if suffix == '.bin':
         data = path.read_bytes()
-        record = np.dtype([(name, '<f4') for name in fields])
-        if len(data) % record.itemsize:
-            raise DatasetError(
-                f'{len(data)} bytes are no whole number of {record.itemsize}-byte records '
-                f'({", ".join(fields)} as float32): truncated, or other fields.'
-            )
-        return np.frombuffer(data, record)
+        check_layout(data, fields)
+        return np.frombuffer(data, [(name, '<f4') for name in _unlike(fields)])
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return _name_columns(loaded, fields)
     with loaded as archive:
-        if key is None:
-            key = archive.files[0] if len(archive.files) == 1 else 'data'
-        if key not in archive.files:
-            raise DatasetError(f'no array {key!r}; it holds {archive.files}.')
-        return _name_columns(archive[key], fields)
+        return _from_archive(archive, fields, key)
+
+
+def _from_archive(archive: Any, fields: Sequence[str], key: str | None) -> Table:
+    """The array of an .npz that is named, or that there is no doubt about."""
+    names = archive.files
+    if key is None and {'x', 'y', 'z'} <= set(names):
+        return np.rec.fromarrays(
+            [archive[axis].ravel() for axis in 'xyz'],
+            dtype=[(axis, archive[axis].dtype) for axis in 'xyz'],
+        )
+    if key is None:
+        usual = [name for name in ('data', 'points') if name in names]
+        key = (names if len(names) == 1 else [*usual, 'data'])[0]
+    if key not in names:
+        raise DatasetError(
+            f'no array {key!r}; it holds {names}. Name one by `lidar.format`: npz_<array>.'
+        )
+    return _name_columns(archive[key], fields)
+
+
+def _unlike(names: Sequence[str]) -> list[str]:
+    """Names of columns, told apart where one occurs twice."""
+    counts = Counter(names)
+    return [name if counts[name] == 1 else f'{name}#{index}' for index, name in enumerate(names)]
 
 
 def _name_columns(array: npt.NDArray[np.generic], fields: Sequence[str]) -> Table:
     if array.dtype.names:
         return array.ravel()  # type: ignore[return-value]
+    given = f'{array.shape} of {array.dtype}'
+    if array.ndim == 3:  # organised, or a batch of one
+        array = array.reshape(-1, array.shape[-1])
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in 'fiu':
-        raise DatasetError(f'wanted (N, >= 3) numbers, got {array.shape} of {array.dtype}.')
-    columns = [(name, array.dtype) for name in fields[: array.shape[1]]]
+        raise DatasetError(f'wanted (N, >= 3) numbers, got {given}.')
+    if array.shape[0] in (3, len(fields)) and array.shape[1] > 2 * len(fields):
+        raise DatasetError(
+            f'{given} has a point in each column, wanted one in each row; store the transpose.'
+        )
+    columns = [(name, array.dtype) for name in _unlike(fields[: array.shape[1]])]
     return np.rec.fromarrays(array.T[: len(columns)], dtype=columns)
 
 
 def _stack_xyz(table: Table) -> Float32:
-    _check_columns(table)
-    return np.stack([table[axis] for axis in 'xyz'], axis=-1).astype(np.float32)
+    with np.errstate(over='ignore', invalid='ignore'):  # a wild float64 becomes inf, silently
+        return np.stack([table[axis] for axis in _axes(table)], axis=-1).astype(np.float32)
 
 
 def _ring(table: Table) -> npt.NDArray[np.intp] | None:
@@ -135,10 +162,13 @@ def _ring(table: Table) -> npt.NDArray[np.intp] | None:
     return numbers.astype(np.intp)
 
 
-def _check_columns(table: Table) -> None:
+def _axes(table: Table) -> list[str]:
+    """Names of the columns x, y, z, which may be in capitals."""
     names = table.dtype.names or ()
-    if any(axis not in names or table.dtype[axis].shape for axis in 'xyz'):
+    found = [[name for name in names if name.lower() == axis] for axis in 'xyz']
+    if any(len(axis) != 1 or table.dtype[axis[0]].shape for axis in found):
         raise DatasetError(f'wanted single columns x, y, z, got {", ".join(names) or "none"}.')
+    return [axis[0] for axis in found]
 
 
 def _as_table(cloud: npt.NDArray[Any]) -> Table:
@@ -149,5 +179,5 @@ def _as_table(cloud: npt.NDArray[Any]) -> Table:
             )
         columns = np.dtype([(name, np.float32) for name in CLOUD_FIELDS])
         return np.ascontiguousarray(cloud).view(columns)[..., 0]
-    _check_columns(cloud)
+    _axes(cloud)
     return cloud

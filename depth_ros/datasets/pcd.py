@@ -6,6 +6,8 @@ points stay in the frame they were stored in, as PCL itself leaves them.
 
 from __future__ import annotations
 
+import codecs
+import math
 import re
 import struct
 from typing import Any
@@ -14,28 +16,39 @@ import numpy as np
 import numpy.lib.recfunctions as rfn
 import numpy.typing as npt
 
+from depth_ros.datasets.ascii_rows import AsciiRows
 from depth_ros.errors import DatasetError
 
 Table = npt.NDArray[np.void]  # structured, one named column per field
 
-_KINDS = {'F': 'f', 'I': 'i', 'U': 'u'}
+_KINDS = {'F': 'f', 'D': 'f', 'I': 'i', 'U': 'u'}  # D is none of PCL's, but has one reading
+_SIZES = {'F': (2, 4, 8), 'D': (8,), 'I': (1, 2, 4, 8), 'U': (1, 2, 4, 8)}
 
 
 def decode_pcd(data: bytes) -> Table:
     """The columns of a PCD file, one (N,) row per point; fields of COUNT > 1 are (N, COUNT).
 
+    Columns of an ascii file are float64, with NaN where the text is no number. Headers of before
+    version 0.7 are read, too: COLUMNS for FIELDS, no COUNT, no POINTS.
+
     Raises:
         DatasetError: malformed or truncated.
     """
-    end = re.search(rb'^DATA[ \t]+(\w+)[ \t]*\r?\n', data, re.MULTILINE)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b'\n' not in data:
+        data = data.replace(b'\r', b'\n')
+    end = re.search(rb'^DATA[ \t]+(\w+)[ \t]*(\r?\n|\Z)', data, re.MULTILINE | re.IGNORECASE)
     if end is None:
         raise DatasetError('no DATA line; this is not a PCD file.')
+    head = data[: end.end()]
     lines = (line.split() for line in data[: end.start()].decode('ascii', 'replace').splitlines())
-    header = {line[0]: line[1:] for line in lines if line and not line[0].startswith('#')}
-    dtype, points = _layout(header)
-    body, encoding = data[end.end() :], end.group(1).decode()
+    header = {line[0].upper(): line[1:] for line in lines if line and line[0][0] != '#'}
+    header.setdefault('FIELDS', header.get('COLUMNS', []))
+    body, encoding = data[end.end() :], end.group(1).decode().lower()
     if encoding == 'ascii':
-        return _decode_ascii(body, dtype, points)
+        return _decode_ascii(body, header, head.count(b'\n') + 1)
+    dtype = _record(header)
+    points = _points(header, len(body), dtype.itemsize if encoding == 'binary' else 0)
     if encoding == 'binary':
         _check_length(len(body), points * dtype.itemsize)
         return np.frombuffer(body, dtype, points)
@@ -105,66 +118,112 @@ def decompress_lzf(data: bytes) -> bytes:
     return bytes(out)
 
 
-def _layout(header: dict[str, list[str]]) -> tuple[np.dtype[Any], int]:
-    missing = [key for key in ('FIELDS', 'SIZE', 'TYPE') if key not in header]
-    if missing:
-        raise DatasetError(f'the PCD header has no {" ".join(missing)}.')
-    names, sizes, types = header['FIELDS'], header['SIZE'], header['TYPE']
-    counts = header.get('COUNT', ['1'] * len(names))
-    if not len(names) == len(sizes) == len(types) == len(counts):
-        raise DatasetError(f'FIELDS {names}, SIZE {sizes}, TYPE {types}, COUNT {counts} disagree.')
-    columns: list[Any] = []
-    for index, (name, size, kind, count) in enumerate(
-        zip(names, sizes, types, counts, strict=True)
-    ):
-        if kind not in _KINDS or int(count) < 1:
-            raise DatasetError(f'field {name} has TYPE {kind}, COUNT {count}.')
-        # Padding fields may all be called `_`; columns must be told apart.
-        unique = name if names.count(name) == 1 else f'{name}#{index}'
-        columns.append((unique, f'<{_KINDS[kind]}{size}', *([(int(count),)] * (int(count) > 1))))
-    if 'POINTS' in header:
-        points = int(header['POINTS'][0])
-    else:
-        points = int(header['WIDTH'][0]) * int(header['HEIGHT'][0])
-    if points < 0:
-        raise DatasetError(f'POINTS is {points}.')
-    return np.dtype(columns), points
+def _names(header: dict[str, list[str]]) -> list[str]:
+    """Names of the columns; those that occur twice, as paddings called `_` do, get a number."""
+    names = header['FIELDS']
+    if not names:
+        raise DatasetError('the PCD header has no FIELDS.')
+    return [
+        name if names.count(name) == 1 else f'{name}#{index}' for index, name in enumerate(names)
+    ]
 
 
-def _decode_ascii(body: bytes, dtype: np.dtype[Any], points: int) -> Table:
-    tokens = body.split()
-    widths = [int(np.prod(dtype[name].shape)) for name in dtype.names or ()]
-    if len(tokens) < points * sum(widths):
+def _numbers(header: dict[str, list[str]], key: str, otherwise: list[str]) -> list[int]:
+    """The whole numbers of a line of the header, one for each field."""
+    words = header.get(key, otherwise)
+    if len(words) != len(header['FIELDS']) or not all(word.isdecimal() for word in words):
         raise DatasetError(
-            f'truncated: {points} points of {sum(widths)} values, but only {len(tokens)} values.'
+            f'{key} is {" ".join(words) or "missing"}; wanted {len(header["FIELDS"])} whole '
+            f'numbers, one for each of FIELDS {" ".join(header["FIELDS"])}.'
         )
-    values = np.array(tokens[: points * sum(widths)], dtype=bytes).reshape(points, sum(widths))
-    table = np.zeros(points, dtype)
+    return [int(word) for word in words]
+
+
+def _counts(header: dict[str, list[str]]) -> list[int]:
+    return _numbers(header, 'COUNT', ['1'] * len(header['FIELDS']))
+
+
+def _record(header: dict[str, list[str]]) -> np.dtype[Any]:
+    """A point of a binary file; fields of COUNT 0 take no room and are left out."""
+    names, sizes, counts = _names(header), _numbers(header, 'SIZE', []), _counts(header)
+    types = [word.upper() for word in header.get('TYPE', [])]
+    if len(types) != len(names):
+        raise DatasetError(f'TYPE is {" ".join(types) or "missing"} for FIELDS {" ".join(names)}.')
+    columns: list[Any] = []
+    for name, size, kind, count in zip(names, sizes, types, counts, strict=True):
+        if size not in _SIZES.get(kind, ()):
+            raise DatasetError(f'field {name} has TYPE {kind} of SIZE {size}, which is unknown.')
+        if count:
+            columns.append((name, f'<{_KINDS[kind]}{size}', *([(count,)] * (count > 1))))
+    return np.dtype(columns)
+
+
+def _points(header: dict[str, list[str]], given: int, record: int) -> int:
+    """Number of points: POINTS, else WIDTH x HEIGHT, else what the data has room for."""
+    keys = ('POINTS',) if 'POINTS' in header else ('WIDTH', 'HEIGHT')
+    if all(key in header for key in keys):
+        words = [(header[key] or [''])[0] for key in keys]
+        if not all(word.isdecimal() for word in words):
+            raise DatasetError(f'{" x ".join(keys)} is {" x ".join(words)}, no number of points.')
+        return math.prod(map(int, words))
+    if not record or given % record:
+        raise DatasetError(
+            'the PCD header has neither POINTS nor WIDTH and HEIGHT, and the data does not tell '
+            'how many points there are; add POINTS.'
+        )
+    return given // record
+
+
+def _decode_ascii(body: bytes, header: dict[str, list[str]], first_line: int) -> Table:
+    counts = _counts(header)
+    columns = [(name, count) for name, count in zip(_names(header), counts, strict=True) if count]
+    rows = AsciiRows(body, first_line)
+    values = [name for name, count in columns for _ in range(count)]
+    points = _points(header, len(body.split()), len(values))
+    tokens = rows.take(points, values)
+    table = np.zeros(
+        points, [(name, 'f8', *([(count,)] * (count > 1))) for name, count in columns]
+    )
     first = 0
-    for name, width in zip(dtype.names or (), widths, strict=True):
-        column = values[:, first : first + width].reshape(table[name].shape)
-        table[name] = column.astype(table[name].dtype)
-        first += width
+    for name, count in columns:
+        for index in range(count):
+            needed = name.lower() in ('x', 'y', 'z')
+            numbers = rows.numbers(tokens[first + index :: len(values)], name, needed)
+            (table[name] if count == 1 else table[name][:, index])[:] = numbers
+        first += count
     return table
 
 
 def _decode_compressed(body: bytes, dtype: np.dtype[Any], points: int) -> Table:
+    table = np.empty(points, dtype)
+    if not points:
+        return table
     _check_length(len(body), 8)
     compressed, uncompressed = struct.unpack_from('<II', body)
     _check_length(len(body) - 8, compressed)
-    raw = decompress_lzf(body[8 : 8 + compressed])
-    if not len(raw) == uncompressed == points * dtype.itemsize:
+    raw = _decompressed(body[8 : 8 + compressed], uncompressed)
+    if not len(raw) == uncompressed == table.nbytes:
         raise DatasetError(
             f'{len(raw)} bytes after decompression, {uncompressed} announced, '
-            f'{points * dtype.itemsize} needed for {points} points.'
+            f'{table.nbytes} needed for {points} points.'
         )
-    table = np.empty(points, dtype)
     offset = 0
     for name in dtype.names or ():  # stored column after column
         column = table[name]
         column[...] = np.frombuffer(raw, column.dtype, column.size, offset).reshape(column.shape)
         offset += column.nbytes
     return table
+
+
+def _decompressed(data: bytes, size: int) -> bytes:
+    """The bytes of an LZF stream; or of data as it is, which writers store that gains nothing."""
+    try:
+        raw = decompress_lzf(data)
+    except DatasetError:
+        if len(data) != size:
+            raise
+        return data
+    return data if len(raw) != size == len(data) else raw
 
 
 def _check_length(given: int, wanted: int) -> None:

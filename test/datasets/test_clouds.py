@@ -324,13 +324,13 @@ MALFORMED = {
     'names.npz': (npz_without_data(), r"no array 'data'; it holds \['a', 'b'\]"),
     'junk.pcd': (b'junk', 'no DATA line'),
     'cut.pcd': (xyz_pcd('binary', bytes(35)), 'truncated: 35 bytes of point data, wanted 36'),
-    'cut_ascii.pcd': (xyz_pcd('ascii', b'1 2 3\n4 5 6\n7 8'), 'truncated: 3 points of 3 values'),
-    'word.pcd': (xyz_pcd('ascii', b'1 2 3 4 x 6 7 8 9'), 'malformed'),
+    'cut_ascii.pcd': (xyz_pcd('ascii', b'1 2 3\n4 5 6\n7 8'), 'truncated: 3 rows of 3 values'),
+    'word.pcd': (xyz_pcd('ascii', b'1 2 3 4 x 6 7 8 9'), "'x' in column y is no number"),
     'coding.pcd': (xyz_pcd('zip', b''), "DATA 'zip' is unknown"),
-    'minus.pcd': (xyz_pcd('binary', b'', points=-1), 'POINTS is -1'),
+    'minus.pcd': (xyz_pcd('binary', b'', points=-1), 'POINTS is -1, no number'),
     'type.pcd': (pcd_header('x y z', '4 4 4', 'F F Q', 'binary'), 'TYPE Q'),
-    'size.pcd': (pcd_header('x y z', '4 4 3', 'F F F', 'binary'), 'malformed'),
-    'lengths.pcd': (pcd_header('x y z', '4 4', 'F F F', 'binary'), 'disagree'),
+    'size.pcd': (pcd_header('x y z', '4 4 3', 'F F F', 'binary'), 'TYPE F of SIZE 3'),
+    'lengths.pcd': (pcd_header('x y z', '4 4', 'F F F', 'binary'), 'SIZE is 4 4; wanted 3'),
     'no_z.pcd': (
         pcd_header('x y', '4 4', 'F F', 'ascii') + b'1 2 3 4 5 6',
         'wanted single columns x, y, z, got x, y',
@@ -362,7 +362,7 @@ MALFORMED = {
     ),
     'cut_ascii.ply': (
         f'ply\nformat ascii 1.0\nelement vertex 2\n{PLY_BODY}end_header\n1 2 3 4'.encode(),
-        'truncated: 4 values left, wanted 6',
+        'truncated: 2 rows of 3 values wanted, but only 4 values left',
     ),
     'no_z.ply': (
         b'ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1',
