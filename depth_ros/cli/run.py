@@ -154,6 +154,7 @@ def _camera_row(name: str, pipeline: FusionPipeline) -> dict[str, Any]:
         'camera': name,
         'method': pipeline.method_name,
         'runs on': method.describe() if isinstance(method, Preparable) else 'CPU',
+        'judged images': accuracy.frames if accuracy else 0,
         'held-out': accuracy.returns if accuracy else 0,
         'median error_m': accuracy.median_error_m if accuracy else None,
         'p95 error_m': accuracy.p95_error_m if accuracy else None,

@@ -89,6 +89,7 @@ def test_json_limit_and_settings(
     assert [(row['camera'], row['method']) for row in summary['cameras']] == [
         ('front', 'ip_basic')
     ]
+    assert summary['cameras'][0]['judged images'] == 1  # the first would grade itself
     with np.load(tmp_path / 'o' / 'front_0.npz') as arrays:
         assert arrays['depth_m'].shape == (64, 96)
         np.testing.assert_allclose(np.diag(arrays['K']), [80, 80, 1])
@@ -97,12 +98,18 @@ def test_json_limit_and_settings(
     assert written['settings']['method'] == 'ip_basic'
 
 
-def test_points_of_the_truth_stand_in_for_a_lidar(wall: Path, tmp_path: Path) -> None:
+def test_points_of_the_truth_stand_in_for_a_lidar(
+    wall: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     calib = json.loads((wall / 'calib.json').read_text())
     for frame in calib['frames']:
         del frame['lidar']
     (wall / 'calib.json').write_text(json.dumps(calib))
-    arguments = ['--points', '500', '--format', 'npz', '--limit', '1']
+    arguments = ['--format', 'npz', '--limit', '1', '--method', 'guided']
+    assert main(['run', str(wall), '-o', str(tmp_path / 'o'), *arguments]) == 2
+    wanted = 'There is no LiDAR for guided to complete; with --points N it takes N random pixels'
+    assert wanted in capsys.readouterr().err
+    arguments += ['--points', '500']
     assert main(['run', str(wall), '-o', str(tmp_path / 'o'), *arguments]) == 0
     with np.load(tmp_path / 'o' / 'front_0.npz') as arrays:
         assert np.nanmedian(arrays['depth_m']) == pytest.approx(6.0, abs=0.01)
