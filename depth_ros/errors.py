@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
 from types import ModuleType
+
+
+def callable_here(text: str) -> str:
+    """A message whose commands, `depth_ros ...` in backticks, can be typed where it is read.
+
+    colcon puts the command where only `ros2 run` finds it.
+    """
+    if shutil.which('depth_ros') is None and shutil.which('ros2') is not None:
+        return text.replace('`depth_ros ', '`ros2 run depth_ros depth_ros ')
+    return text
 
 
 class DepthRosError(Exception):
@@ -20,7 +31,7 @@ class DepthRosError(Exception):
     """
 
     def __init__(self, message: str, reason: str = '') -> None:
-        super().__init__(message)
+        super().__init__(callable_here(message))
         self.reason = reason or _snake_case(type(self).__name__)
 
 

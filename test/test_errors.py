@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from depth_ros.errors import MissingDependencyError, import_optional
+from depth_ros.errors import DepthRosError, MissingDependencyError, import_optional
 
 BROKEN = {
     'OSError': 'raise OSError("libcudart.so.12: cannot open shared object file")',
@@ -46,3 +47,19 @@ def test_what_works_is_returned() -> None:
     import json.decoder
 
     assert import_optional('json.decoder', 'torch') is json.decoder
+
+
+@pytest.mark.parametrize(
+    ('on_path', 'said'),
+    [
+        ({'depth_ros', 'ros2'}, 'Run `depth_ros doctor`.'),
+        ({'ros2'}, 'Run `ros2 run depth_ros depth_ros doctor`.'),
+        (set(), 'Run `depth_ros doctor`.'),
+    ],
+)
+def test_commands_in_a_message_can_be_typed_where_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, on_path: set[str], said: str
+) -> None:
+    """After colcon only `ros2 run` finds ours; an error of an error is changed once."""
+    monkeypatch.setattr(shutil, 'which', lambda name: name if name in on_path else None)
+    assert str(DepthRosError(str(DepthRosError('Run `depth_ros doctor`.')))) == said

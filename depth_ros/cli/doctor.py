@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from depth_ros import __version__
 from depth_ros.cli import doctor_networks, doctor_ros
 from depth_ros.cli.finding import FAIL, OK, WARN, Finding
+from depth_ros.errors import callable_here
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
         width = max(len(finding.what) for finding in findings)
         for finding in findings:
             line = f'{finding.level:4}  {finding.what:{width}}  {finding.value}'
-            print(f'{line}  {finding.way_out}'.rstrip())
+            print(callable_here(f'{line}  {finding.way_out}').rstrip())
     return int(any(finding.level == FAIL for finding in findings))
 
 

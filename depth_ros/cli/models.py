@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from depth_ros.cli.progress import ProgressBar
-from depth_ros.errors import ModelError
+from depth_ros.errors import ModelError, callable_here
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.models.fetch import fetch
 from depth_ros.models.flops import NETWORKS, Cost, costs
@@ -90,7 +90,8 @@ def _list(args: argparse.Namespace) -> int:
         print('\nleft out')
         for name, reason in LEFT_OUT.items():
             print(_wrapped(f'  {name}: {reason}'))
-        print('\n`depth_ros models list NAME` tells all about one, `--flops` what networks cost.')
+        tells = '`depth_ros models list NAME` tells all about one, `--flops` what networks cost.'
+        print(f'\n{callable_here(tells)}')
     return 0
 
 
@@ -210,7 +211,7 @@ def _verify(args: argparse.Namespace) -> int:
         for entry in found:
             print(f'{"OK" if entry["ok"] else "FAIL":4}  {entry["name"]}  {entry["message"]}')
         if not found:
-            print('Nothing is fetched; `depth_ros models list` shows what exists.')
+            print(callable_here('Nothing is fetched; `depth_ros models list` shows what exists.'))
     return int(not all(entry['ok'] for entry in found))
 
 

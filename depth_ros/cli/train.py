@@ -11,7 +11,7 @@ from typing import Any
 from depth_ros.cli.progress import ProgressBar
 from depth_ros.cli.signals import noted
 from depth_ros.cli.source import parse_settings
-from depth_ros.errors import ConfigError
+from depth_ros.errors import ConfigError, callable_here
 from depth_ros.training import checkpoint
 from depth_ros.training.config import read
 from depth_ros.training.ship import ship
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
         )
     if os.environ.get('RANK', '0') == '0':  # the first of those that torchrun started
         if status.ended == 'stopped':
-            print(f'stopped; `depth_ros train --config {args.config}` goes on')
+            print(callable_here(f'stopped; `depth_ros train --config {args.config}` goes on'))
         else:
             print(f'{folder}/best.safetensors: {config.held_out.best_by} {status.best:.4g}')
             print(f'{folder}/last.safetensors: {_listed(status.scores)}')

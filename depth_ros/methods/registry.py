@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from depth_ros.engines.open import Candidate, candidates
-from depth_ros.errors import ModelError
+from depth_ros.errors import ModelError, callable_here
 from depth_ros.methods.base import DepthMethod
 from depth_ros.methods.bpnet import BPNet
 from depth_ros.methods.guided import Guided
@@ -66,9 +66,9 @@ def _lacking(weights: str) -> str:
         found = locate(weights)
     except ModelError:
         lacking = f'its weights {weights!r} are not here' if weights else 'no weights are fetched'
-        return f'{lacking} (`depth_ros models fetch`)'
+        return callable_here(f'{lacking} (`depth_ros models fetch`)')
     try:
         network_card(found)
     except ModelError as error:
-        return f'{str(error).rstrip(".")} (`depth_ros models fetch`)'
+        return callable_here(f'{str(error).rstrip(".")} (`depth_ros models fetch`)')
     return ''

@@ -9,7 +9,7 @@ from typing import Any
 
 from sensor_msgs.msg import PointCloud2
 
-from depth_ros.errors import ConfigError
+from depth_ros.errors import ConfigError, NodeError
 from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.nodes.depth_node import DepthNode
 from depth_ros.nodes.intake import FrameIntake, Job, Received
@@ -26,6 +26,8 @@ from depth_ros.pipeline.sync import PairSync
 class CompletionNode(DepthNode):
     """The completion as a lifecycle node: each image waits for its sweep."""
 
+    FREE = ('extrinsic.',)
+
     def __init__(self, **options: Any) -> None:
         super().__init__('completion_node', PipelineConfig(), CompletionNodeConfig(), **options)
 
@@ -34,7 +36,7 @@ class CompletionNode(DepthNode):
             raise ConfigError('mono.output must be metric: what is relative has monocular_node.')
         super()._acquire(taken)
         self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
-        taken.callback(self._extrinsic.close)
+        taken.callback(lambda: self._extrinsic.close())  # perhaps another by then
         self._intake = FrameIntake(
             self.get_logger().warning,
             self._extrinsic,
@@ -65,6 +67,20 @@ class CompletionNode(DepthNode):
         if config.sync != before.sync and self._worker is not None:
             self._fold_sync(RECONFIGURED)
             self._sync = PairSync(config.sync)
+
+    def _rewire(self, config: CompletionNodeConfig) -> None:
+        """Look the extrinsic up elsewhere from the next frame on, if that is what changes."""
+        before = self._node_config
+        super()._rewire(config)
+        if not self.is_configured or config.extrinsic == before.extrinsic:
+            return
+        try:
+            extrinsic = make_extrinsic(config.extrinsic, self)
+        except NodeError:
+            self._node_config = before
+            raise
+        self._extrinsic.close()
+        self._extrinsic = self._intake.extrinsic = extrinsic
 
     def _add_image(self, stamp_ns: int, image: Received) -> None:
         self._pair(self._sync.add_image, stamp_ns, image)

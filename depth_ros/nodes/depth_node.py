@@ -9,13 +9,13 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from depth_ros.errors import NodeError
+from depth_ros.errors import ConfigError, NodeError
 from depth_ros.frame import DepthKind
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.nodes.intake import FrameIntake, Job, Received
 from depth_ros.nodes.monitor import FrameTimes, Monitor
-from depth_ros.nodes.node_config import NodeConfig
+from depth_ros.nodes.node_config import LIVE_DEFAULTS, NodeConfig
 from depth_ros.nodes.process import ManagedNode, steady_clock
 from depth_ros.nodes.publishers import DepthPublishers
 from depth_ros.nodes.qos import AdaptiveSubscription
@@ -26,7 +26,7 @@ from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline, make_mask, make_method, same_method, warm_up
 from depth_ros.pipeline.sync import Pair
 from depth_ros.pipeline.upgrade import Upgrade
-from depth_ros.settings import flatten
+from depth_ros.settings import flatten, replaced
 
 PATIENCE_S = 5.0
 """Time given to the frame in hand when the worker is to end."""
@@ -49,21 +49,25 @@ class DepthNode(ManagedNode):
         HAS_LIDAR: whether its frames have returns.
         SETTINGS: how the names of those settings of the pipeline begin that are parameters.
         FIXED: those of them that cannot change at run time.
+        FREE: how the names of those settings of the node begin that can change at any time.
     """
 
     HAS_LIDAR = True
     SETTINGS: tuple[str, ...] = ('',)
     FIXED = frozenset({'mono.output'})  # it says which topics there are
+    FREE: tuple[str, ...] = ()
 
     def __init__(
         self, name: str, config: PipelineConfig, node_config: NodeConfig, **options: Any
     ) -> None:
         super().__init__(name, **options)
+        config = replaced(config, LIVE_DEFAULTS)
         params.declare(self, config, only=self.SETTINGS, read_only=self.FIXED)
-        params.declare(self, node_config, read_only=set(flatten(node_config)))
+        params.declare(self, node_config, read_only={'autostart'})
         self._config: PipelineConfig = params.read(self, config)
         self._node_config: Any = params.read(self, node_config)
         params.follow(self, self._config, self._reconfigure)
+        params.follow(self, self._node_config, self._rewire)
         params.warn_of_unknown(self)
         self._worker: LatestWorker[Job] | None = None
         self._ending: LatestWorker[Job] | None = None  # the one before, with its last frame
@@ -120,6 +124,18 @@ class DepthNode(ManagedNode):
         if config.mask != self._config.mask:
             make_mask(config)  # likewise
         self._config = config
+
+    def _rewire(self, config: Any) -> None:
+        """Take new settings of the node; while it is configured only those that are `FREE`."""
+        before = flatten(self._node_config)
+        changed = [name for name, value in flatten(config).items() if value != before[name]]
+        fixed = [name for name in changed if not name.startswith(self.FREE)]
+        if self.is_configured and fixed:
+            raise ConfigError(
+                f'{", ".join(fixed)} cannot change while the node is configured. Set it after '
+                f'`ros2 lifecycle set {self.get_fully_qualified_name()} cleanup`, then configure.'
+            )
+        self._node_config = config
 
     # Lifecycle
 

@@ -48,6 +48,9 @@ class FrameIntake:
         extrinsic: where T_camera_lidar comes from; None without LiDAR.
         info_topic: name of the topic of CameraInfo, for messages.
         stereo_offset: what becomes of P[:, 3], as in `NodeConfig`.
+
+    Attributes:
+        extrinsic: as given; another takes effect with the next frame.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class FrameIntake:
         self._say, self._info_topic = say, info_topic
         self._stereo_offset = stereo_offset
         self._said: set[str] = set()
-        self._extrinsic = extrinsic
+        self.extrinsic = extrinsic
         self._camera: tuple[object, Camera] | None = None
 
     def frame(self, job: Job, latest_info: CameraInfo | None) -> Frame:
@@ -114,7 +117,7 @@ class FrameIntake:
 
     def _lookup(self, image_msg: Any, cloud: PointCloud2, stamp_ns: int) -> Float64:
         target, source = image_msg.header.frame_id, cloud.header.frame_id
-        return self._extrinsic.lookup(target, source, stamp_ns, stamp_to_ns(cloud.header.stamp))
+        return self.extrinsic.lookup(target, source, stamp_ns, stamp_to_ns(cloud.header.stamp))
 
     def _camera_of(self, info: CameraInfo, size: tuple[int, int]) -> Camera:
         """The camera of a CameraInfo; its rectification maps are cached under this very object."""

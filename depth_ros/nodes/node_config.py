@@ -1,6 +1,6 @@
-"""Settings of a node as opposed to those of the pipeline; all are fixed once the node runs.
+"""Settings of a node as opposed to those of the pipeline, and its defaults for the latter.
 
-And what the pipeline of the monocular node is told by default.
+They are fixed while the node is configured, but for the extrinsic, which can change at any time.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from depth_ros.settings import option, validate
+
+LIVE_DEFAULTS = {'output.cloud_stride': 2}
+"""What a node sends goes over a network: all of 1280x720 would be 18 MB a cloud."""
 
 MONOCULAR_SETTINGS = (
     'image_is_rectified',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import traceback
 from collections.abc import Callable
@@ -50,6 +51,11 @@ class ManagedNode(LifecycleNode):
         # rclpy raises into the executor, and so ends the process, where there is no such way.
         self._answer = self._service_change_state.callback
         self._service_change_state.callback = self._answer_or_refuse
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether it holds what `_configure` took."""
+        return self._state_machine.current_state[1] in ('inactive', 'active')
 
     # What a node may add to
 
@@ -166,8 +172,12 @@ def run_node(create: Callable[[], ManagedNode], args: list[str] | None = None) -
     itself by raising `SystemExit` in a callback.
     """
     use_shared_memory_profile()
-    # rclpy's own handlers take the context away under the node, which could then not end well.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        # rclpy's own handlers take the context from under the node, which could not end well then.
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        get_logger('depth_ros').fatal(_in_words(str(error)))
+        return 1
     stop = _SignalFlag()
     node = executor = None
     try:
@@ -218,6 +228,22 @@ class _SignalFlag:
         self.raised = True
         if self.may_interrupt:
             raise KeyboardInterrupt
+
+
+def _in_words(failure: str) -> str:
+    """What is wrong with the arguments that rclpy refuses, without where in its source it is."""
+    text = re.sub(r', at [^,]*:\d+', '', failure)
+    refused = re.search(r"Couldn't parse [^:]*: '(.*?)'\. Error: (.*)", text, re.DOTALL)
+    if refused is None:
+        return f'ROS 2 cannot start: {text}.'
+    argument, why = refused.groups()
+    hints = {
+        'Sequence should be of same type': ' Write all numbers of a list alike, such as '
+        '[0.0, 0.0, 0.1].',
+        'Error opening YAML file': ' There is no such file, or it may not be read.',
+    }
+    hint = ''.join(hint for part, hint in hints.items() if part in why)
+    return f'The argument {argument} cannot be read: {why}.{hint}'
 
 
 def _start(node: ManagedNode) -> bool:

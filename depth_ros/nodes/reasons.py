@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from depth_ros.errors import callable_here
 from depth_ros.pipeline.clocks import Cause
 
 NOBODY_LISTENS = 'nobody_listens'
@@ -127,7 +128,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
 def cause_of(reason: str) -> Cause:
     """What a reason means; one that nobody has foreseen by its name."""
     sentence, way_out = _TABLE.get(reason, (f'an error of the kind {reason} came up', _REPORT))
-    return Cause(reason, sentence, way_out)
+    return Cause(reason, sentence, callable_here(way_out))
 
 
 def is_known(reason: str) -> bool:

@@ -179,7 +179,7 @@ class CameraRig:
         from sensor_msgs.msg import CameraInfo, Image
 
         self.wait_until = wait_until
-        settings = {'diagnostics_period_s': 0.1} | parameters
+        settings = {'diagnostics_period_s': 0.1, 'output.cloud_stride': 1} | parameters
         overrides = [Parameter(name, value=value) for name, value in settings.items()]
         self.node = self._make(context=ros.context, parameter_overrides=overrides)
         ros.spin(self.node)

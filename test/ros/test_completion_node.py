@@ -130,7 +130,9 @@ def test_parameters_change_at_run_time_or_say_why_not(rig):
     refused = put('method', 'magic')
     assert not refused.successful
     assert 'guided' in refused.reason
-    assert not put('qos', 'reliable').successful  # read-only
+    refused = put('qos', 'reliable')
+    assert not refused.successful
+    assert 'qos cannot change while the node is configured' in refused.reason
     assert not put('projection.max_range_m', 'far').successful
     assert one.node.get_parameter('method').value == 'ip_basic'
 
