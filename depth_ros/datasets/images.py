@@ -14,6 +14,7 @@ from depth_ros.files import write_atomic
 from depth_ros.frame import Float32, Float64, UInt8
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Intrinsics
+from depth_ros.messages.jpeg import JPEG, jpeg_length
 
 UInt16 = npt.NDArray[np.uint16]
 
@@ -151,7 +152,10 @@ def _imread(path: Path, flags: int) -> npt.NDArray[np.generic]:
     if not path.is_file():
         raise DatasetError(f'{path}: no such image.')
     try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+        data = path.read_bytes()
+        if data.startswith(JPEG) and not jpeg_length(data):
+            raise DatasetError(f'{path}: the jpeg breaks off before its end.')
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except (OSError, cv2.error) as error:
         raise DatasetError(f'{path}: cannot be decoded: {error}') from error
     if image is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from depth_ros.datasets.images import (
     DepthCamera,
@@ -14,6 +15,7 @@ from depth_ros.datasets.images import (
     store_depth,
     write_depth,
 )
+from depth_ros.errors import DatasetError
 from depth_ros.geometry.camera import Intrinsics
 
 
@@ -72,3 +74,22 @@ def test_written_depth_is_read_back_to_half_a_unit(tmp_path):
     read_m = read_depth(tmp_path / 'new' / 'depth.png', encoding)
     np.testing.assert_allclose(read_m, np.nan_to_num(depth_m), rtol=0, atol=0.5 / 256 + 1e-5)
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['depth.png']
+
+
+@pytest.mark.parametrize('behind', [b'', b'\r\n', bytes(100), b'\x12\x34'])
+def test_a_jpeg_is_read_whatever_is_behind_it_and_refused_where_it_breaks_off(tmp_path, behind):
+    """Also where OpenCV, 4.5 on Humble, fills the rest with grey and says nothing."""
+    pixels = np.full((16, 24, 3), (200, 30, 10), np.uint8)
+    data, path = cv2.imencode('.jpg', pixels)[1].tobytes(), tmp_path / 'a.jpg'
+    path.write_bytes(data + behind)
+    assert np.abs(read_image(path).astype(int) - [10, 30, 200]).max() <= 3
+    for end in (len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:end] + behind)
+        with pytest.raises(DatasetError, match='breaks off before its end'):
+            read_image(path)
+
+
+def test_an_empty_file_is_no_image(tmp_path):
+    (tmp_path / 'a.png').touch()
+    with pytest.raises(DatasetError, match='not an image'):
+        read_image(tmp_path / 'a.png')
