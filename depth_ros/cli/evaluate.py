@@ -167,6 +167,7 @@ def _scores(
                 progress=progress,
             )
         evaluations.append(evaluation)
+        print(f'{evaluation.method} ran on {evaluation.runs_on}', file=sys.stderr)
     found = [to_json(part) for evaluation in evaluations for part in evaluation.by_truth()]
     head = ('method', *_tell_truth(args, dataset, found))
     tables = _TABLES[args.metrics or _field(evaluations)]

@@ -24,7 +24,6 @@ from depth_ros.evaluation.evaluate import one_per_camera
 from depth_ros.evaluation.report import json_text, table, write_json
 from depth_ros.evaluation.thinning import refuse_without_lidar, sampled_frame
 from depth_ros.frame import Float32
-from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
@@ -94,6 +93,10 @@ def main(args: argparse.Namespace) -> int:
         if lost and not rows and not interrupted:
             raise PipelineError(nothing_done(dataset, lost))
         cameras = [_camera_row(name, pipeline) for name, pipeline in pipelines.items()]
+        for name, pipeline in pipelines.items():
+            if pipeline.stands_in:
+                taken = f'{pipeline.method_name}, as {pipeline.method_reason}'
+                print(f'{name}: {taken}', file=sys.stderr)
     if args.json:
         guessed = intrinsics.description(estimated)
         skipped = [dataclasses.asdict(image) for image in lost]
@@ -149,11 +152,11 @@ def _median(values: Float32) -> float | None:
 
 def _camera_row(name: str, pipeline: FusionPipeline) -> dict[str, Any]:
     """What the pipeline of a camera measured at held-out returns of its last images."""
-    accuracy, method = pipeline.calibrator.accuracy(), pipeline.method
+    accuracy = pipeline.calibrator.accuracy()
     return {
         'camera': name,
         'method': pipeline.method_name,
-        'runs on': method.describe() if isinstance(method, Preparable) else 'CPU',
+        'runs on': pipeline.runs_on,
         'judged images': accuracy.frames if accuracy else 0,
         'held-out': accuracy.returns if accuracy else 0,
         'median error_m': accuracy.median_error_m if accuracy else None,

@@ -56,12 +56,14 @@ class Evaluation:
         needs_lidar: whether it completes sparse depth.
         images: every image that was scored, in order.
         lost: the others.
+        runs_on: what the method ran on, and at which size where that is another.
     """
 
     method: str
     needs_lidar: bool
     images: tuple[ImageResult, ...]
     lost: tuple[LostImage, ...] = ()
+    runs_on: str = ''
 
     @property
     def truth(self) -> str:
@@ -154,11 +156,12 @@ def evaluate(
 
         images = tuple(each(dataset, score, lost, progress))
         method = next(iter(pipelines.values())).method
+        runs_on = '; '.join(dict.fromkeys(pipeline.runs_on for pipeline in pipelines.values()))
     if not images:
         raise EvaluationError(
             nothing_done(dataset, lost) if lost else f'{dataset.name} has no images to score.'
         )
-    return Evaluation(method.name, method.needs_lidar, images, tuple(lost))
+    return Evaluation(method.name, method.needs_lidar, images, tuple(lost), runs_on)
 
 
 def seen_by_method(

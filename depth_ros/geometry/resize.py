@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from depth_ros.frame import CameraView, Float32, UInt8
+from depth_ros.frame import CameraView, DepthEstimate, Float32, UInt8
 
 
 def resize_image(image: UInt8, width: int, height: int) -> UInt8:
@@ -44,3 +44,20 @@ def resize_view(view: CameraView, width: int, height: int) -> CameraView:
         view.intrinsics.resized(width, height),
         view.stamp_ns,
     )
+
+
+def enlarge_estimate(estimate: DepthEstimate, width: int, height: int) -> DepthEstimate:
+    """An estimate in metres at a larger size.
+
+    Inverse depth is interpolated, since that of a plane is linear in pixels, and sigma as a share
+    of depth. Unknown is what has unknown pixels beside it.
+    """
+
+    def enlarged(values: Float32) -> Float32:
+        result: Float32 = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
+        return result
+
+    one = np.float32(1)
+    depth_m = one / enlarged(one / estimate.depth_m)
+    sigma_m = depth_m * enlarged(estimate.sigma_m / estimate.depth_m)
+    return DepthEstimate(depth_m, sigma_m, estimate.kind)

@@ -6,17 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
+from depth_ros.engines.base import NotBuiltError
 from depth_ros.engines.export import can_export
-from depth_ros.errors import MethodError
+from depth_ros.errors import EngineError, MethodError, MissingDependencyError
 from depth_ros.frame import Bool, CameraView, DepthEstimate, Float32
 from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.resize import enlarge_estimate, resize_view
 from depth_ros.methods.guided import MIN_RETURNS, complete_below, rows_above, top_of_lidar
 from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import lite
 
 
 class Lite(NetworkMethod):
-    """`guided`, corrected by the network `models.lite` at the size of the view.
+    """`guided`, corrected by the network `models.lite` at the size of the view, or reduced.
+
+    A view that no shipped size of the network holds is completed at a smaller one, see
+    `models.lite.seen_size`, and the result enlarged.
 
     Args:
         weights: file of its parameters; None takes those that ship with the package.
@@ -41,6 +46,8 @@ class Lite(NetworkMethod):
         settings = ('lite', weights or lite.WEIGHTS, backend, precision, threads)
         super().__init__(NetworkSlot(*settings))
         self._lower = NetworkSlot(*settings)
+        self._may_export = True
+        self._prepared = (0, 0)
 
     def check_camera(self, camera: Intrinsics) -> None:
         """Any will do: small views are padded."""
@@ -48,13 +55,36 @@ class Lite(NetworkMethod):
     def prepare(
         self, height: int, width: int, may_build: bool = True, may_skip: bool = False
     ) -> None:
-        """Open the engine for views (height, width), and on a CPU one for their lower part."""
-        super().prepare(height, width, may_build, may_skip)
+        """Open the engine for views (height, width), and on a CPU one for their lower part.
+
+        Where no engine for their own size can be had, one of a shipped size is taken.
+        """
+        try:
+            super().prepare(height, width, may_build, may_skip)
+        except NotBuiltError:
+            raise
+        except (EngineError, MissingDependencyError):
+            shipped = lite.network_size(height, width, may_export=False)
+            if shipped == self._network_size(height, width):
+                raise
+            self._may_export = False
+            super().prepare(height, width, may_build, may_skip)
+        self._prepared = height, width
         lower = lite.lower_size(self._network_size(height, width))
         if lower and self._slot.device is None and not self._extrapolate:
             self._lower.opened(lower, may_build, may_skip)
         else:
             self._lower.close()
+
+    def describe(self) -> str:
+        """What it runs on, and at which size."""
+        height, width = self._network_size(*self._prepared)
+        text = f'{super().describe()} at {height}x{width}'
+        seen = lite.seen_size(*self._prepared)
+        if seen != self._prepared:
+            whole, part = ('{}x{}'.format(*size) for size in (self._prepared, seen))
+            text += f', images of {whole} reduced to {part}'
+        return text
 
     def close(self) -> None:
         """Free the engines."""
@@ -71,10 +101,19 @@ class Lite(NetworkMethod):
         found = np.count_nonzero(view.sparse_m)
         if found < MIN_RETURNS:
             raise MethodError(f'lite needs {MIN_RETURNS} LiDAR returns in the image, got {found}.')
+        whole = view.sparse_m.shape
+        if not self.fits(*whole):
+            self.prepare(*whole)
+        height, width = lite.seen_size(*whole)
+        if (height, width) == whole:
+            return self._corrected(view)
+        reduced = self._corrected(resize_view(view, width, height))
+        return enlarge_estimate(reduced, whole[1], whole[0])
+
+    def _corrected(self, view: CameraView) -> DepthEstimate:
+        """What the network makes of a view of a size that it sees."""
         height, width = view.sparse_m.shape
         size = self._network_size(height, width)
-        if not self._slot.fits(size):
-            self.prepare(height, width)
         top = top_of_lidar(view.sparse_m)
         first = int(top.min())
         prior_m, prior_sigma_m = complete_below(view.image, view.sparse_m, first)
@@ -97,7 +136,7 @@ class Lite(NetworkMethod):
         return DepthEstimate(_filled(depth_m, known, row), _filled(sigma_m, known, row))
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
-        return lite.network_size(height, width, may_export=can_export())
+        return lite.network_size(height, width, may_export=self._may_export and can_export())
 
 
 def _filled(values: Float32, known: Bool, row: int) -> Float32:

@@ -11,7 +11,7 @@ from depth_ros.nodes.meters import Flow
 from depth_ros.nodes.reasons import BUSY, NOBODY_LISTENS, cause_of
 from depth_ros.pipeline.calibration import MIN_RETURNS_FOR_ALARM, LiveAccuracy
 from depth_ros.pipeline.clocks import Cause
-from depth_ros.pipeline.upgrade import UpgradeStatus
+from depth_ros.pipeline.preparation import UpgradeStatus
 
 MIN_LOST, MIN_SECONDS = 3, 1.0  # what is lost before may be the start of the drivers
 WARN_SHARE, ERROR_SHARE = 1 / 3, 0.9

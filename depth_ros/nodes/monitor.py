@@ -23,8 +23,8 @@ from depth_ros.nodes.qos import AdaptiveSubscription, keep_last, type_name
 from depth_ros.nodes.reasons import NOBODY_LISTENS, cause_of
 from depth_ros.pipeline.calibration import LiveAccuracy
 from depth_ros.pipeline.clocks import Cause
+from depth_ros.pipeline.preparation import UpgradeStatus
 from depth_ros.pipeline.result import FusionResult
-from depth_ros.pipeline.upgrade import UpgradeStatus
 
 SAME_STATE_NS = 30_000_000_000  # a refusal that comes again so soon is not logged again
 LOOK_AT_GRAPH_S = 2.0

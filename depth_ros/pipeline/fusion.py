@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from depth_ros.errors import EngineError, PipelineError
+from depth_ros.errors import EngineError, NotReadyError, PipelineError
 from depth_ros.frame import Bool, CameraView, DepthKind, Float64, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.distortion import rectify_image, seen_mask
@@ -56,6 +56,7 @@ class FusionPipeline:
         wanted_reason: why it is wanted.
         mask: that of the settings, or None.
         method_reason: why the one in use was taken.
+        completed: number of frames completed.
     """
 
     def __init__(self, config: PipelineConfig | None = None, has_lidar: bool = True) -> None:
@@ -66,6 +67,7 @@ class FusionPipeline:
         self.wanted, self.wanted_reason = make_method(self.config)
         self._method, self.method_reason = self.wanted, self.wanted_reason
         self.calibrator = self._calibrator()
+        self.completed = 0
         _keep_freed_memory()
 
     @property
@@ -97,11 +99,22 @@ class FusionPipeline:
         return self.complete(view, watch)
 
     def prepare(self, frame: Frame) -> None:
-        """Get the method ready for the size of a frame, which may take minutes."""
-        if isinstance(self._method, Preparable):
-            camera = self.view_camera(frame)
-            self._method.check_camera(camera)
-            self._method.prepare(camera.height, camera.width)
+        """Get the method ready for the size of a frame, which may take minutes.
+
+        What `auto` has chosen and cannot be made ready is left for the stand-in.
+        """
+        method = self._method
+        if not isinstance(method, Preparable):
+            return
+        camera = self.view_camera(frame)
+        method.check_camera(camera)
+        try:
+            method.prepare(camera.height, camera.width)
+        except Exception as error:
+            if self.config.method != 'auto' or not self._has_lidar:
+                raise
+            why = ' '.join(str(error).split()).rstrip('.') or type(error).__name__
+            self.stand_in(f'{method.name} cannot run here: {why}')
 
     def observe(self, frame: Frame, watch: StageTimer | None = None) -> CameraView:
         """The rectified view of a frame with its filtered sparse depth."""
@@ -146,6 +159,7 @@ class FusionPipeline:
             on_device = on_device._replace(estimate=calibrated)
         accuracy = self.calibrator.accuracy()
         watch.stage('calibrate')
+        self.completed += 1
         name, timings_ms = self.method_name, watch.timings_ms
         return FusionResult(view, estimate, name, timings_ms, accuracy, on_device)
 
@@ -192,6 +206,11 @@ class FusionPipeline:
         self.config = config
         if recalibrate:
             self.calibrator = self._calibrator()
+
+    @property
+    def runs_on(self) -> str:
+        """What the method in use runs on, and where that may differ, at which size."""
+        return self._method.describe() if isinstance(self._method, Preparable) else 'CPU'
 
     def view_camera(self, frame: Frame) -> Intrinsics:
         """The pinhole camera of the view of a frame."""
@@ -245,6 +264,11 @@ class FusionPipeline:
             sparse_m = stages.project(points, T_view_lidar, camera.rectified, config)
         elif frame.sparse_m is not None:
             sparse_m = stages.upload(frame.sparse_m)
+        elif needed and not self.wanted.needs_lidar:
+            raise NotReadyError(
+                f'{self.wanted.name}, which needs no LiDAR, is not ready ({self.method_reason}), '
+                f'and the frame has none for {self.method_name}.'
+            )
         elif needed:
             raise PipelineError(
                 f'The frame has neither LiDAR points nor sparse depth, which {self.method_name} '

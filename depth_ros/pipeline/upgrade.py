@@ -1,69 +1,66 @@
-"""Gets a slow method ready beside a running pipeline and puts it in between two frames."""
+"""Puts a slow method in use between two frames once it is ready, and leaves one that fails."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import IO, Any
+from dataclasses import dataclass, replace
 
-from depth_ros.engines.base import NotBuiltError
 from depth_ros.engines.open import choose_backend
-from depth_ros.errors import DepthRosError, EngineError
+from depth_ros.errors import (
+    EngineError,
+    FrameError,
+    GeometryError,
+    MethodError,
+    NodeError,
+    PipelineError,
+)
 from depth_ros.frame import Frame
-from depth_ros.methods.base import Preparable, release
-from depth_ros.pipeline.fusion import FusionPipeline, warm_up
+from depth_ros.methods.base import DepthMethod, Preparable
+from depth_ros.pipeline.fusion import STAND_IN, FusionPipeline
+from depth_ros.pipeline.preparation import (
+    Builder,
+    Preparation,
+    UpgradeStatus,
+    build_command,
+    in_words,
+)
 
-Builder = Callable[[Preparable, int, int], 'list[str] | None']
-"""Command that makes what a method lacks for views (height, width); None if there is none."""
+FAILURES = 3
+"""Frames in a row that a method fails until it is left."""
+PAUSE_S, LONGEST_PAUSE_S = 10.0, 600.0
+"""Time until it is tried again, first, and at last: it doubles from failure to failure."""
 
-PATIENCE_S = 2.0
-"""Time given to a process after SIGTERM, and to a thread after that."""
-
-
-def build_command(method: Preparable, height: int, width: int) -> list[str] | None:
-    """The `depth_ros` command of the method, run by this Python at low priority."""
-    arguments = method.build_arguments(height, width)
-    if arguments is None:
-        return None
-    return ['nice', '-n', '10', sys.executable, '-m', 'depth_ros', *arguments]
-
-
-@dataclass(frozen=True)
-class UpgradeStatus:
-    """How far an upgrade is.
-
-    Attributes:
-        step: what is being done, such as `bpnet 384x1248: building plan 43 %`; empty if nothing.
-        failure: why the method cannot be used and the way out; empty if it can.
-    """
-
-    step: str = ''
-    failure: str = ''
+_REFUSALS = (FrameError, GeometryError, MethodError, NodeError, PipelineError)
+"""What says that a frame cannot be completed, and nothing of the method."""
 
 
 class Upgrade:
-    """Lets a pipeline run on its stand-in until the method that it wants is ready.
+    """Lets a pipeline run on its stand-in while the method that it wants is not ready, or fails.
 
     What the cache lacks is built in a process of its own; then the method is opened, checked and
-    warmed up in a thread. What failed is tried again when the settings or the size of the views
-    change, or after `close`.
+    warmed up in a thread. What could not be prepared is tried again when the settings or the size
+    of the views change, or after `close`. A method that fails `FAILURES` frames in a row, whatever
+    it raises, is left and tried again after a pause, too.
 
     Args:
         pipeline: changes to its stand-in at once if what it wants is `Preparable`.
         builder: see `Builder`.
+        clock: monotonic time in seconds.
     """
 
-    def __init__(self, pipeline: FusionPipeline, builder: Builder = build_command) -> None:
+    def __init__(
+        self,
+        pipeline: FusionPipeline,
+        builder: Builder = build_command,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pipeline = pipeline
         self._builder = builder
+        self._clock = clock
+        self._left: Left | None = None
+        self._failures, self._completed = 0, 0  # in a row, and when the last of them was
         self._preparation: Preparation | None = None
         if isinstance(pipeline.wanted, Preparable):
             pipeline.stand_in(f'{pipeline.wanted.name} is prepared once images tell their size')
@@ -74,8 +71,14 @@ class Upgrade:
     @property
     def status(self) -> UpgradeStatus:
         """How far it is; from any thread."""
-        preparation = self._preparation
-        return UpgradeStatus() if preparation is None else preparation.status
+        preparation, left = self._preparation, self._left
+        if left is not None and left.why:
+            return UpgradeStatus(failure=left.why)
+        status = UpgradeStatus() if preparation is None else preparation.status
+        if not status.failure:
+            return status
+        again = 'when a setting such as engine.backend changes or the node is activated anew'
+        return UpgradeStatus(failure=f'{status.failure}. It is tried again {again}')
 
     def before(self, frame: Frame) -> None:
         """Have the pipeline use a method that is ready for a frame. Never waits.
@@ -87,10 +90,16 @@ class Upgrade:
                 for others stays.
         """
         pipeline, preparation = self._pipeline, self._preparation
-        wanted = pipeline.wanted
+        wanted, is_due = pipeline.wanted, self._is_due()
         if not isinstance(wanted, Preparable):
             if preparation is not None:
                 preparation.cancel()
+            if not is_due:
+                pipeline.stand_in(f'{wanted.name} failed')
+            elif pipeline.stands_in:
+                if self._left is not None:
+                    self._left = replace(self._left, why='', until_s=self._clock())
+                pipeline.use(wanted, pipeline.wanted_reason)
             return
         camera = pipeline.view_camera(frame)
         wanted.check_camera(camera)
@@ -100,231 +109,76 @@ class Upgrade:
             self._preparation = Preparation(wanted, size, self._builder, preparation)
         elif preparation.status.failure:
             pipeline.stand_in(f'{wanted.name} failed')
+            if self._left is not None and not self._left.why:  # what worked once may work again
+                self._leave(preparation.status.failure)
+            elif self._left is not None and is_due:
+                self._left = replace(self._left, why='', until_s=self._clock())
+                self._preparation = Preparation(wanted, size, self._builder, preparation)
         elif preparation.ready and pipeline.stands_in:
             where = f'it runs on {wanted.describe()}{preparation.lesser}'
             pipeline.use(wanted, f'{pipeline.wanted_reason}; {where}')
 
     def failed(self, error: Exception) -> None:
-        """Leave the method, from the next frame on, if what a frame raised is its fault.
+        """Leave the method, from the next frame on, if it fails frame after frame.
 
-        What goes wrong on a device is a `RuntimeError` to PyTorch, and may show up only when the
-        result is fetched, outside of the engine.
+        What goes wrong on a device may show up only when the result is fetched, and a frame that
+        is refused (`_REFUSALS`) is not the fault of the method.
+
+        Args:
+            error: what completing a frame raised.
         """
-        preparation = self._preparation
-        if preparation is None or self._pipeline.stands_in:
+        pipeline = self._pipeline
+        if pipeline.stands_in or pipeline.wanted.name == STAND_IN or isinstance(error, _REFUSALS):
             return
-        if isinstance(error, EngineError | RuntimeError):
-            preparation.fail(error)
+        if pipeline.completed != self._completed:
+            self._failures, self._completed = 0, pipeline.completed
+        self._failures += 1
+        if self._failures < FAILURES:
+            return
+        what = f'failed {FAILURES} frames in a row'
+        if self._preparation is not None:
+            self._preparation.fail(what, error)
+            self._leave(self._preparation.status.failure)
+        else:
+            self._leave(f'{pipeline.wanted.name} {what}: {in_words(error)}')
 
     def close(self) -> None:
         """End what is being prepared, within seconds; a method in use stays in use."""
         preparation = self._preparation
+        self._left, self._failures = None, 0
         if preparation is not None and (self._pipeline.stands_in or not preparation.ready):
             preparation.end()
 
+    def _leave(self, why: str) -> None:
+        """Have the stand-in complete for a while, twice as long as the last time."""
+        now_s, left, method = self._clock(), self._left, self._pipeline.wanted
+        pause_s = PAUSE_S
+        if left is not None and left.method is method and now_s - left.until_s <= left.pause_s:
+            pause_s = min(2 * left.pause_s, LONGEST_PAUSE_S)
+        again = f'{why}. It is tried again in {pause_s:g} s, or when a setting of it changes'
+        self._failures = 0
+        self._left = Left(method, again, now_s + pause_s, pause_s)
 
-class Preparation:
-    """One attempt to make a method ready for one size of view, in a thread of its own.
+    def _is_due(self) -> bool:
+        """Whether the method that is wanted may be tried: it was not left, or long enough ago."""
+        left = self._left
+        if left is not None and left.method is not self._pipeline.wanted:
+            left = self._left = None
+        return left is None or self._clock() >= left.until_s
 
-    Args:
-        method: nobody else may use it until it is ready.
-        size: (height, width) of the views.
-        builder: see `Builder`.
-        before: the attempt whose place this one takes: it is cancelled now and awaited first.
+
+@dataclass(frozen=True)
+class Left:
+    """That a method was left.
 
     Attributes:
-        status: how far it is.
-        ready: whether the method can be used.
-        lesser: why it runs on something lesser than it could, as the end of a sentence; or empty.
+        method: the method.
+        why: and when it is tried again; empty once that is done.
+        until_s: when that is or was, by the clock.
+        pause_s: how long it was left.
     """
 
-    def __init__(
-        self,
-        method: Preparable,
-        size: tuple[int, int],
-        builder: Builder,
-        before: Preparation | None = None,
-    ) -> None:
-        self.status = UpgradeStatus()
-        self.ready = False
-        self.lesser = ''
-        self._method, self._size, self._builder = method, size, builder
-        self._label = f'{method.name} {size[0]}x{size[1]}'
-        self._cancelled = False
-        self._process: subprocess.Popen[str] | None = None
-        self._changing = threading.Lock()  # of the three above
-        self._enter('waiting')
-        if before is not None:
-            before.cancel()
-        self._thread = threading.Thread(
-            target=self._run, args=(before,), name='depth_ros_upgrade', daemon=True
-        )
-        self._thread.start()
-
-    def serves(self, method: Preparable, size: tuple[int, int]) -> bool:
-        """Whether it is for this method and views of this size, and not cancelled."""
-        if self._method is not method or self._cancelled:
-            return False
-        return self._size == size or (self.ready and method.fits(*size))
-
-    def fail(self, error: Exception) -> None:
-        """The method is no longer ready, as it failed in use."""
-        with self._changing:
-            if self.ready:
-                self.ready = False
-                self.status = UpgradeStatus(failure=self._explain('failed', _reason(error)))
-
-    def cancel(self) -> None:
-        """Give up without waiting; the method is closed as soon as nothing works on it."""
-        with self._changing:
-            if self._cancelled:
-                return
-            self._cancelled = True
-            self.status = UpgradeStatus()
-            if self.ready:
-                self.ready = False
-                release(self._method)
-        self._signal(signal.SIGTERM)
-
-    def end(self) -> None:
-        """Give up, and wait for seconds at most until nothing is left."""
-        self.cancel()
-        self._thread.join(PATIENCE_S)
-        if self._thread.is_alive():
-            self._signal(signal.SIGKILL)
-            self._thread.join(PATIENCE_S)
-
-    def _run(self, before: Preparation | None) -> None:
-        if before is not None:
-            before.end()
-            before._thread.join()  # it may still be opening the same method
-        failure = ''
-        try:
-            self._make_ready()
-        except _CancelledError:
-            pass
-        except Exception as error:  # what a backend raises if it runs out of memory, say
-            failure = self._explain('could not be prepared', _reason(error))
-        with self._changing:
-            self.ready = not self._cancelled and not failure
-            if not self.ready:
-                release(self._method)
-            if not self._cancelled:
-                self.status = UpgradeStatus(failure=failure)
-
-    def _make_ready(self) -> None:
-        """Open, check and warm up the method; what it lacks is built first."""
-        self._enter('opening')
-        try:
-            self._method.prepare(*self._size, may_build=False)
-        except NotBuiltError:
-            command = self._builder(self._method, *self._size)
-            if command is None:
-                raise
-            self._enter('exporting' if 'export' in command else 'building')
-            try:
-                self._build(command)
-                self._enter('opening')
-                self._method.prepare(*self._size, may_build=False)
-            except EngineError as error:
-                self._open_lesser(error)
-        self._enter('warming up')
-        warm_up(self._method, *self._size)
-
-    def _open_lesser(self, failure: EngineError) -> None:
-        """Open the best that needs no build, after the build of the best has failed.
-
-        Raises:
-            EngineError: the failure, as there is nothing else.
-        """
-        self._enter('opening what needs no build')
-        try:
-            self._method.prepare(*self._size, may_build=False, may_skip=True)
-        except EngineError:
-            raise failure from None
-        self.lesser = f', as the best failed: {str(failure).rstrip(".")}'
-
-    def _build(self, command: list[str]) -> None:
-        """Run a command that tells of itself in JSON lines, and follow it to its end."""
-        with tempfile.TemporaryFile('w+', errors='replace') as log:
-            error = ''
-            with self._started(command, log) as process:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    news = _news(line)
-                    error = str(news.get('error', error))
-                    if 'phase' in news:
-                        self._enter(_step(news))
-            if error or process.returncode:
-                raise EngineError(error or _ending(process.returncode, log))
-
-    def _started(self, command: list[str], log: IO[str]) -> subprocess.Popen[str]:
-        with self._changing:
-            if self._cancelled:
-                raise _CancelledError
-            try:
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    errors='replace',
-                    start_new_session=True,  # with all that it starts, one group to end
-                )
-            except OSError as error:
-                raise EngineError(f'the build cannot be started: {error}') from error
-            return self._process
-
-    def _enter(self, step: str) -> None:
-        with self._changing:
-            if self._cancelled:
-                raise _CancelledError
-            self.status = UpgradeStatus(step=f'{self._label}: {step}')
-
-    def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to the build and all that it started; nothing if there is none."""
-        with self._changing:
-            process = self._process
-        if process is not None and process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-
-    def _explain(self, what: str, reason: str) -> str:
-        return (
-            f'{self._label} {what}: {reason}. It is tried again when a setting '
-            'such as engine.backend changes or the node is activated anew'
-        )
-
-
-class _CancelledError(Exception):
-    """Ends a preparation that nobody wants any longer."""
-
-
-def _reason(error: Exception) -> str:
-    """What an error says, on one line; with its type if it is none of ours."""
-    kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
-    return kind + ' '.join(str(error).split()).rstrip('.')
-
-
-def _news(line: str) -> dict[str, Any]:
-    """What a line of a build's output says; nothing if it is none of the JSON lines."""
-    try:
-        news = json.loads(line)
-    except ValueError:
-        return {}
-    return news if isinstance(news, dict) else {}
-
-
-def _step(news: dict[str, Any]) -> str:
-    fraction = news.get('fraction')
-    percent = f' {100 * fraction:.0f} %' if isinstance(fraction, int | float) else ''
-    return f'{news["phase"]}{percent}'
-
-
-def _ending(code: int, log: IO[str]) -> str:
-    """How a build ended that did not say so itself, with the last line of its log."""
-    how = f'ended with exit code {code}' if code > 0 else f'was killed by signal {-code}'
-    log.seek(0)
-    lines = [line.strip() for line in log if line.strip()]
-    return f'the build {how}' + (f': {lines[-1]}' if lines else '')
+    method: DepthMethod
+    why: str
+    until_s: float
+    pause_s: float

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depth_ros.frame import CameraView
+from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.projection import project_lidar
-from depth_ros.geometry.resize import resize_image, resize_sparse, resize_view
+from depth_ros.geometry.resize import (
+    enlarge_estimate,
+    resize_image,
+    resize_sparse,
+    resize_view,
+)
 
 SIZES = [(200, 120), (100, 60), (77, 41), (400, 240), (1, 1)]
 
@@ -67,3 +72,19 @@ def test_resized_view_is_what_the_resized_camera_sees(factor):
     assert small.stamp_ns == 5
     direct = project_lidar(points, np.eye(4), small.intrinsics)
     assert np.allclose(small.sparse_m, direct, rtol=1e-5)
+
+
+def test_an_enlarged_plane_is_the_plane_and_sigma_keeps_its_share() -> None:
+    """Inverse depth of a plane is linear in pixels: 1 / z = 0.1 + 0.01 u at pixel centres."""
+    u = np.arange(8, dtype=np.float32)
+    depth_m = np.broadcast_to(1 / (0.1 + 0.01 * u), (4, 8)).astype(np.float32)
+    sigma_m = (0.05 * depth_m).astype(np.float32)
+    depth_m[0], sigma_m[0] = np.nan, np.nan
+    large = enlarge_estimate(DepthEstimate(depth_m, sigma_m), width=16, height=8)
+    fine_u = (np.arange(16) + 0.5) / 2 - 0.5
+    inner = slice(1, 15)  # beyond the outer centres it is constant
+    expected_m = np.broadcast_to(1 / (0.1 + 0.01 * fine_u[inner]), (5, 14))
+    np.testing.assert_allclose(large.depth_m[3:, inner], expected_m, rtol=1e-5)
+    np.testing.assert_allclose(large.sigma_m[3:], 0.05 * large.depth_m[3:], rtol=1e-5)
+    assert np.isnan(large.depth_m[:3]).all()
+    assert np.isnan(large.sigma_m[:3]).all()

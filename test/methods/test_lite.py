@@ -12,7 +12,7 @@ import pytest
 from depth_ros.datasets.folder import open_folder
 from depth_ros.datasets.open import open_dataset
 from depth_ros.engines.base import NetworkRequest
-from depth_ros.errors import MethodError, ModelError
+from depth_ros.errors import EngineError, MethodError, ModelError
 from depth_ros.evaluation.evaluate import evaluate
 from depth_ros.evaluation.metrics import Scores
 from depth_ros.evaluation.thinning import Thinning
@@ -152,6 +152,75 @@ def test_a_size_that_does_not_ship_is_exported_if_that_is_possible(
     assert method.fits(500, 700)
     assert method.fits(499, 699)
     assert not method.fits(480, 640)
+
+
+LARGE = {  # (height, width) of images: at which the network sees them, and runs
+    (480, 640): ((480, 640), (480, 640)),
+    (1208, 1920): ((720, 1144), (720, 1280)),
+    (1536, 2048): ((720, 960), (720, 1280)),
+    (2056, 2464): ((720, 863), (720, 1280)),
+    (2160, 3840): ((720, 1280), (720, 1280)),
+    (8, 8): ((8, 8), (480, 640)),
+    (40, 5000): ((15, 1920), (1200, 1920)),
+    (5000, 40): ((1200, 10), (1200, 1920)),
+}
+
+
+def plane(height: int, width: int) -> CameraView:
+    """A road up to a quarter of the image, returns on every 9th pixel, or on all of a few."""
+    camera = Intrinsics(width, height, width, width, (width - 1) / 2, (height - 1) / 2)
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    depth_m = np.broadcast_to(np.float32(5) * height / (rows + height / 8), (height, width))
+    sparse_m = np.zeros((height, width), np.float32)
+    spacing = 9 if min(height, width) > 40 else 1
+    first = height // 4
+    sparse_m[first::spacing, ::spacing] = depth_m[first::spacing, ::spacing]
+    return CameraView(np.full((height, width, 3), 99, np.uint8), sparse_m, camera)
+
+
+@pytest.mark.parametrize('size', LARGE, ids=str)
+def test_images_of_every_size_are_completed_without_an_export(
+    size: tuple[int, int], engines: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a default install, which has ONNX Runtime and the shipped files alone."""
+    monkeypatch.setattr(method_module, 'can_export', lambda: False)
+    method, view = Lite(precision='fp32'), plane(*size)
+    seen, network = LARGE[size]
+    estimate = method.estimate(view)
+    ((request, engine),) = engines
+    assert (request.height, request.width) == network
+    height, width = seen
+    assert engine.inputs['sparse'][0, 0, :height, :width].any()
+    assert not engine.inputs['sparse'][0, 0, height:].any()
+    assert estimate.depth_m.shape == size
+    known = estimate.valid & (view.sparse_m > 0)
+    assert known.sum() > 0.9 * (view.sparse_m > 0).sum() - 9
+    if min(seen) > 15:
+        errors = estimate.depth_m[known] / view.sparse_m[known] - 1
+        assert np.median(np.abs(errors)) < 0.02
+    said = f'recorder fp32 on cpu at {network[0]}x{network[1]}'
+    if seen != size:
+        said += f', images of {size[0]}x{size[1]} reduced to {height}x{width}'
+    assert method.describe() == said
+    assert method.fits(*size)
+
+
+def test_where_an_export_fails_a_shipped_size_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def open_engine(request: NetworkRequest, *args: Any, **options: Any) -> Recorder:
+        asked.append((request.height, request.width))
+        if asked[-1] not in lite.SIZES:
+            raise EngineError('The exporter has no memory left.')
+        return Recorder()
+
+    monkeypatch.setattr(network_slot, 'open_engine', open_engine)
+    monkeypatch.setattr(method_module, 'can_export', lambda: True)
+    method = Lite(precision='fp32')
+    method.prepare(500, 700)
+    assert asked == [(512, 704), (720, 1280)]
+    assert method.fits(500, 700)
+    assert method.describe() == 'recorder fp32 on cpu at 720x1280'
 
 
 def test_too_few_returns_are_refused(engines: list[Any], view: CameraView) -> None:

@@ -124,11 +124,11 @@ def pipeline(monkeypatch, tmp_path):
 
 @pytest.fixture
 def upgrade_of():
-    """`upgrade_of(pipeline, builder)`: a `Driven` one, closed in the end."""
+    """`upgrade_of(pipeline, builder, clock)`: a `Driven` one, closed in the end."""
     made = []
 
-    def make(pipeline, builder=lambda *_: None):
-        made.append(Driven(pipeline, builder))
+    def make(pipeline, builder=lambda *_: None, clock=time.monotonic):
+        made.append(Driven(pipeline, builder, clock))
         return made[-1]
 
     yield make

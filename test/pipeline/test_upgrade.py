@@ -14,7 +14,7 @@ from depth_ros.errors import EngineError, MethodError, ModelError, NotReadyError
 from depth_ros.methods.base import Preparable
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline, warm_up
-from depth_ros.pipeline.upgrade import build_command
+from depth_ros.pipeline.preparation import build_command
 from depth_ros.settings import replaced
 
 WALL_M, FAKE_M = 5.0, 7.0

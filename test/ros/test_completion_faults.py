@@ -13,9 +13,10 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, PointField
 
-from depth_ros.errors import MethodError, NodeError
+from depth_ros.errors import MethodError, NodeError, reason_of
 from depth_ros.nodes import depth_node
 from depth_ros.nodes.convert import ns_to_stamp
+from depth_ros.pipeline import upgrade
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 pytestmark = pytest.mark.ros
@@ -270,6 +271,33 @@ def test_an_error_inside_a_method_costs_one_frame(rig):
 
     method.estimate = broken
     one.send_until(lambda: one.dropped('method_error') == 1, 'the error')
+    recovers(one)
+
+
+@pytest.mark.parametrize(
+    'fault', [ValueError('cannot reshape'), MemoryError('8 GiB'), KeyError('depth')], ids=repr
+)
+def test_a_method_that_keeps_failing_is_left_and_later_tried_again(fault, rig, monkeypatch):
+    monkeypatch.setattr(upgrade, 'PAUSE_S', 0.5)
+    one = rig(method='ip_basic').start()
+    one.send_until(lambda: one.depth, 'depth')
+    method = one.node._pipeline.wanted
+
+    def broken(view):
+        raise fault
+
+    method.estimate = broken
+    before = len(one.depth)
+    failure = f'ip_basic failed 3 frames in a row: {type(fault).__name__}: '
+
+    def is_said():
+        return any(failure in values['message'] for values in one.diagnostics.values())
+
+    one.send_until(is_said, 'the failure in the diagnostics')
+    one.send_until(lambda: len(one.depth) > before, 'depth of the stand-in')
+    del method.estimate
+    one.send_until(lambda: one.node._pipeline.method is method, 'another try')
+    one.wait_until(lambda: one.dropped(reason_of(fault)) >= 3, what='the count')
     recovers(one)
 
 

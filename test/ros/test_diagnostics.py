@@ -16,7 +16,7 @@ from depth_ros.nodes.health import Snapshot, TopicHealth
 from depth_ros.nodes.meters import LatencyMeter, RateMeter
 from depth_ros.pipeline.calibration import LiveAccuracy
 from depth_ros.pipeline.clocks import Cause
-from depth_ros.pipeline.upgrade import UpgradeStatus
+from depth_ros.pipeline.preparation import UpgradeStatus
 
 S = 1_000_000_000
 IMAGE = TopicHealth('/image', received=7, rate_hz=10.0, silent_s=0.1, timeout_s=1.0)

@@ -233,7 +233,7 @@ def test_a_preparation_that_fails_leaves_the_stand_in_and_a_warning(rig, build, 
 
 
 @pytest.mark.parametrize('ends_badly', [False, True])
-def test_a_network_that_fails_in_use_costs_one_frame(ends_badly, rig, build, monkeypatch):
+def test_a_network_that_goes_on_failing_costs_three_frames(ends_badly, rig, build, monkeypatch):
     monkeypatch.setattr(Network, 'frames_left', 6)  # the first is the one that warms it up
     monkeypatch.setattr(Network, 'ends_badly', ends_badly)
     one, sent = start(rig, build), []
@@ -243,13 +243,14 @@ def test_a_network_that_fails_in_use_costs_one_frame(ends_badly, rig, build, mon
     at = len(sent)
     stream(one, lambda: len(sent) > at + 10, 'frames after it', sent)
     one.wait_until(lambda: sent[-1] in came_out(one), what='the last frame')
-    (lost,) = set(sent) - set(came_out(one))
-    one.wait_until(lambda: one.dropped('engine_error') == 1, what='the lost frame')
+    lost = sorted(set(sent) - set(came_out(one)))
+    assert len(lost) == 3
+    one.wait_until(lambda: one.dropped('engine_error') == 3, what='the lost frames')
     depths = {stamp_to_ns(msg.header.stamp): depth_of(msg) for msg in one.depth}
-    assert [depths[stamp] for stamp in sent if stamp < lost][-5:] == 5 * [NETWORK_M]
-    assert {depths[stamp] for stamp in sent if stamp > lost} == {WALL_M}
+    assert [depths[stamp] for stamp in sent if stamp < lost[0]][-5:] == 5 * [NETWORK_M]
+    assert {depths[stamp] for stamp in sent if stamp > lost[-1]} == {WALL_M}
     message = one.value('output', 'message')
-    assert 'bpnet 64x96 failed: CUDA on cuda:0: out of memory' in message
+    assert 'bpnet 64x96 failed 3 frames in a row: CUDA on cuda:0: out of memory' in message
     assert one.value('output', 'level') == '1'
     changed = one.node.set_parameters([Parameter('method', value='guided')])[0]
     assert changed.successful

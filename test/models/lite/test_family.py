@@ -21,7 +21,12 @@ from depth_ros.models import lite
         ((188, 621), (480, 640)),
         ((600, 800), (720, 1280)),
         ((500, 700), (512, 704)),
-        ((1536, 2048), (1536, 2048)),
+        ((1208, 1920), (720, 1280)),  # no size holds it: it is reduced
+        ((1536, 2048), (720, 1280)),
+        ((2056, 2464), (720, 1280)),
+        ((2160, 3840), (720, 1280)),
+        ((1920, 1080), (1200, 688)),
+        ((1, 1), (480, 640)),
     ],
 )
 def test_an_image_runs_at_the_smallest_shipped_size_unless_that_wastes_half(image, network):
@@ -30,7 +35,27 @@ def test_an_image_runs_at_the_smallest_shipped_size_unless_that_wastes_half(imag
 
 def test_what_cannot_be_exported_runs_at_any_shipped_size_that_holds_it():
     assert lite.network_size(500, 700, may_export=False) == (720, 1280)
-    assert lite.network_size(1536, 2048, may_export=False) == (1536, 2048)  # none does
+    for size in ((1, 1), (9, 1900), (1200, 12), (100, 6000), (5000, 60), (9000, 9000)):
+        assert lite.network_size(*size, may_export=False) in lite.SIZES
+
+
+@pytest.mark.parametrize(
+    ('image', 'seen'),
+    [
+        ((375, 1242), (375, 1242)),
+        ((1200, 1920), (1200, 1920)),
+        ((1208, 1920), (720, 1144)),
+        ((1536, 2048), (720, 960)),
+        ((2056, 2464), (720, 863)),
+        ((2160, 3840), (720, 1280)),
+        ((1920, 1080), (1200, 675)),  # 720x405 would be too little
+        ((100, 6000), (32, 1920)),
+        ((6000, 100), (1200, 20)),
+        ((6000, 1), (1200, 1)),
+    ],
+)
+def test_an_image_that_no_shipped_size_holds_is_reduced_in_its_shape(image, seen):
+    assert lite.seen_size(*image) == seen
 
 
 def test_the_lower_part_of_a_view_has_the_same_width():
