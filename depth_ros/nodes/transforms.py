@@ -258,8 +258,8 @@ class TfExtrinsic:
                 )
             if newest_ns and behind_s > 0:
                 return (
-                    f'{text}. TF comes late, its newest is {behind_s:.2f} s older than the '
-                    f'message; raise extrinsic.tf_timeout_s, now {self._timeout_s:g}, by as much.'
+                    f'{text}. TF comes {self._timeout_s + behind_s:.2f} s or more after the '
+                    f'message; raise extrinsic.tf_timeout_s, now {self._timeout_s:g}, above that.'
                 )
         return text
 
