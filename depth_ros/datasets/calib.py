@@ -60,11 +60,16 @@ def read_calib_json(path: Path | str) -> dict[str, Any]:
     """
     path = calib_path(path)
     try:
-        content = json.loads(path.read_text(encoding='utf-8'), parse_float=Decimal)
+        content = json.loads(path.read_text(encoding='utf-8-sig'), parse_float=Decimal)
     except FileNotFoundError:
         raise DatasetError(f'{path}: no such file.') from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f'{path}: not readable as JSON: save it as UTF-8: {error}') from error
     except (OSError, ValueError) as error:
-        raise DatasetError(f'{path}: not readable as JSON: {error}') from error
+        raise DatasetError(
+            f'{path}: not readable as JSON, which has no comments and no comma before a closing '
+            f'bracket: {error}'
+        ) from error
     if not isinstance(content, dict) or not isinstance(content.get('cameras'), dict):
         raise DatasetError(f'{path}: wanted an object with a `cameras` object in it.')
     return content

@@ -155,6 +155,11 @@ def _parse_encoding(depth: dict[str, Any]) -> DepthEncoding:
     if not 0 < scale < float('inf'):
         unit = 'pixels' if is_disparity else 'metres'
         raise DatasetError(f'scale must be {unit} per unit, got {scale}.')
+    if not is_array and not is_disparity and scale > 1:
+        raise DatasetError(
+            f'scale must be metres per unit, got {scale:g}, as if it were units per metre; '
+            f'{1 / scale:g} then.'
+        )
     scale_m = _stereo_m_px(depth) / scale if is_disparity else scale
     also = depth.get('invalid_also', [])
     invalid = (depth.get('invalid', 0), *(also if isinstance(also, list) else [also]))

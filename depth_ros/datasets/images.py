@@ -16,6 +16,8 @@ from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.messages.jpeg import JPEG, jpeg_length
 
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
+
 UInt16 = npt.NDArray[np.uint16]
 
 
@@ -153,8 +155,10 @@ def _imread(path: Path, flags: int) -> npt.NDArray[np.generic]:
         raise DatasetError(f'{path}: no such image.')
     try:
         data = path.read_bytes()
-        if data.startswith(JPEG) and not jpeg_length(data):
-            raise DatasetError(f'{path}: the jpeg breaks off before its end.')
+        if data.startswith(JPEG):
+            data = data[: jpeg_length(data)]
+            if not data:
+                raise DatasetError(f'{path}: the jpeg breaks off before its end.')
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except (OSError, cv2.error) as error:
         raise DatasetError(f'{path}: cannot be decoded: {error}') from error

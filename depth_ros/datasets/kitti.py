@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from depth_ros.datasets.calib import CalibratedCamera, blame
-from depth_ros.datasets.images import DepthEncoding
+from depth_ros.datasets.images import IMAGE_SUFFIXES, DepthEncoding
 from depth_ros.datasets.records import CloudFile, DepthFile, Record, RecordedDataset, stamp_from
 from depth_ros.errors import DatasetError
 from depth_ros.frame import Float64
@@ -287,7 +287,7 @@ def _find_raw_drive(drive: Path) -> Path:
 
 def _images(folder: Path) -> dict[str, Path]:
     """Images by stem, in order; users often recompress the PNGs to JPEG."""
-    paths = (path for path in folder.glob('*') if path.suffix in ('.png', '.jpg'))
+    paths = (path for path in folder.glob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
     return {path.stem: path for path in sorted(paths)}
 
 

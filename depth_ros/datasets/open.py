@@ -13,12 +13,14 @@ from depth_ros.datasets.base import Dataset
 from depth_ros.datasets.calib import calib_path
 from depth_ros.datasets.estimated import CameraEstimator
 from depth_ros.datasets.folder import open_folder
-from depth_ros.datasets.photos import IMAGE_SUFFIXES, open_photos, photos
+from depth_ros.datasets.images import IMAGE_SUFFIXES
+from depth_ros.datasets.photos import open_photos, photos
 from depth_ros.datasets.scenes import WORLDS
 from depth_ros.datasets.simulator import Simulator
 from depth_ros.errors import DatasetError
 
 SIMULATOR_PREFIX = 'simulator:'
+BAG_SUFFIXES = ('.mcap', '.db3', '.bag')
 
 
 def open_dataset(
@@ -43,6 +45,12 @@ def open_dataset(
     source = Path(source)
     if not source.exists():
         raise DatasetError(f'{source}: no such file or folder.')
+    if _is_bag(source):
+        raise DatasetError(
+            f'{source}: a bag is not read from here. Play it into a node: `ros2 launch depth_ros '
+            'completion.launch.py` beside `ros2 bag play` (a ROS 1 bag after `rosbags-convert`); '
+            'or write its images and clouds into a folder with a calib.json (docs/datasets.md).'
+        )
     if source.suffix.lower() in IMAGE_SUFFIXES and source.is_file():
         return open_photos(source, estimator, cameras)
     if calib_path(source).is_file():
@@ -57,6 +65,14 @@ def open_dataset(
         ('calib.json (docs/datasets.md)', *kitti.LAYOUTS, nyu.LAYOUT, 'images')
     )
     raise DatasetError(f'{source}: no dataset here. Looked for:\n  {looked_for}')
+
+
+def _is_bag(source: Path) -> bool:
+    """Whether this is a recording of ROS: its file, or the folder around it."""
+    if source.is_file():
+        return source.suffix.lower() in BAG_SUFFIXES or source.name == 'metadata.yaml'
+    inside = (path.suffix.lower() for path in source.iterdir())
+    return (source / 'metadata.yaml').is_file() or any(suffix in BAG_SUFFIXES for suffix in inside)
 
 
 def _open_simulator(name: str, cameras: Sequence[str] | None) -> Simulator:

@@ -9,10 +9,10 @@ from pathlib import Path
 from depth_ros.datasets.calib import CalibratedCamera
 from depth_ros.datasets.estimated import CameraEstimator
 from depth_ros.datasets.folder import FRAME_PERIOD_S
+from depth_ros.datasets.images import IMAGE_SUFFIXES
 from depth_ros.datasets.records import Record, RecordedDataset, stamp_from
 from depth_ros.errors import DatasetError
 
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 CAMERA = 'camera'
 
 

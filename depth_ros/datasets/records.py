@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,20 @@ from depth_ros.errors import DatasetError, GeometryError, SampleError
 from depth_ros.frame import Float32, Float64, Frame
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.mask import ImageMask
+from depth_ros.geometry.plausibility import (
+    doubt_cloud,
+    doubt_depth,
+    doubt_extrinsic,
+    doubt_intrinsics,
+    doubt_times,
+)
+
+_log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NUMBER = re.compile(r'[-+]?\d+(\.\d*)?([eE][-+]?\d+)?', re.ASCII)
+MAX_TIME_S = 18_446_744_073  # what the 64 bits of a stamp hold, of the year 2554
+_UNITS = ((10**14, 'milliseconds'), (10**17, 'microseconds'), (float('inf'), 'nanoseconds'))
 _ISO_TIME = re.compile(
     r'(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?', re.ASCII
 )
@@ -116,6 +129,12 @@ class RecordedDataset:
         self._records = [record for record in records if record.camera_name in wanted]
         if not self._records:
             raise DatasetError(f'{name} has no image of {list(wanted)}.')
+        self._told: set[tuple[str, str]] = set()  # kinds of data that were warned of, by camera
+        for camera in self.camera_names:
+            stamps = [r.stamp_ns for r in self._records if r.camera_name == camera]
+            if doubt := doubt_times(stamps):
+                _log.warning('%s, camera %s: %s', name, camera, doubt)
+                break
         names = [record.name for record in self._records]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -136,9 +155,30 @@ class RecordedDataset:
             raise IndexError(f'{self.name} has samples 0 to {len(self) - 1}, not {index}.')
         record = self._records[index]
         try:
-            return load(record)
+            sample = load(record)
         except DatasetError as error:
             raise SampleError(str(error), record.name, record.camera_name) from error
+        self._doubt(record, sample)
+        return sample
+
+    def _doubt(self, record: Record, sample: Sample) -> None:
+        """Warn of what looks wrong in a sample, once for each kind of data."""
+        frame = sample.frame
+        doubts = [(record.image, 'K', doubt_intrinsics(frame.camera.intrinsics))]
+        if frame.T_camera_lidar is not None:
+            doubts.append((record.image, 'extrinsic', doubt_extrinsic(frame.T_camera_lidar)))
+        if record.cloud is not None and frame.points is not None:
+            doubts.append((record.cloud.path, 'cloud', doubt_cloud(frame.points)))
+        for file, depth_m in (
+            (record.sparse, frame.sparse_m),
+            (record.truth, sample.depth_gt_m),
+        ):
+            if file is not None and depth_m is not None:
+                doubts.append((file.path, 'depth', doubt_depth(depth_m)))
+        for path, kind, doubt in doubts:
+            if doubt and (kind, record.camera_name) not in self._told:
+                self._told.add((kind, record.camera_name))
+                _log.warning('%s: %s', path, doubt)
 
 
 def load(record: Record) -> Sample:
@@ -196,10 +236,14 @@ def stamp_from(time: str | int | float | Decimal) -> int:
     Decimal digits are kept, so 0.1 s is 100000000 ns and nine digits of a fraction survive.
 
     Raises:
-        ValueError: neither.
+        ValueError: neither, or beyond what a stamp can be.
     """
-    if not isinstance(time, str):
-        return round(Decimal(str(time)) * 10**9)
+    if not isinstance(time, str) or _NUMBER.fullmatch(time.strip()):
+        seconds = Decimal(str(time).strip())
+        if MAX_TIME_S < seconds < float('inf'):
+            unit = next(name for limit, name in _UNITS if seconds < limit)
+            raise ValueError(f'{time} s is centuries ahead, as if it were {unit}; give seconds')
+        return round(seconds * 10**9)
     match = _ISO_TIME.fullmatch(time.strip())
     if match is None:
         raise ValueError(f'{time!r} is no ISO 8601 time such as 2011-09-26T13:04:32.351950336Z')

@@ -40,6 +40,7 @@ _MODEL_NAMES = {
     'kannala_brandt': 'equidistant',
     'kannala_brandt4': 'equidistant',
 }
+_LEAST_FOCAL = 1 / 64  # of the width
 _BROWN = ('', 'plumb_bob', 'rational_polynomial')  # one family: the terms that D lacks are 0
 
 
@@ -134,10 +135,12 @@ class Intrinsics:
         """Intrinsics from a (3, 3) camera matrix, or the left (3, 3) of a (3, 4) one.
 
         Raises:
-            GeometryError: the matrix has another shape, is transposed, or has skew (not supported
-                by CameraInfo).
+            GeometryError: the matrix has another shape, is transposed or in units of the image,
+                or has skew (not supported by CameraInfo).
         """
         matrix = np.asarray(K, dtype=np.float64)
+        if matrix.shape == (9,):  # row by row, as in CameraInfo
+            matrix = matrix.reshape(3, 3)
         if matrix.shape not in ((3, 3), (3, 4)):
             raise GeometryError(f'Camera matrix must be (3, 3) or (3, 4), got {matrix.shape}.')
         if (np.abs(matrix[[1, 2, 2], [0, 0, 1]]) > 0).any():
@@ -148,6 +151,12 @@ class Intrinsics:
         if abs(matrix[0, 1]) > 1e-9 * max(1.0, abs(matrix[0, 0])):
             raise GeometryError(f'Camera matrix has skew {matrix[0, 1]}; rectify the image first.')
         fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
+        if 0 < fx < width * _LEAST_FOCAL or 0 < fy < height * _LEAST_FOCAL:
+            raise GeometryError(
+                f'A focal length of {fx:g} x {fy:g} for an image of {width}x{height} would see '
+                'more than 176 degrees, as if K were divided by the size of the image; multiply '
+                'its first row by the width and its second by the height.'
+            )
         return cls(int(width), int(height), float(fx), float(fy), float(cx), float(cy))
 
     @property

@@ -19,20 +19,41 @@ def as_transform(matrix: npt.ArrayLike, name: str = 'transform') -> Float64:
         GeometryError: wrong shape, not finite, or not a rigid transform.
     """
     given = np.asarray(matrix, dtype=np.float64)
+    if given.shape in ((16,), (12,)):  # row by row
+        given = given.reshape(-1, 4)
     if given.shape not in ((4, 4), (3, 4)):
         raise GeometryError(f'{name} must be (4, 4) or (3, 4), got {given.shape}.')
     if not np.isfinite(given).all():
         raise GeometryError(f'{name} must be finite, got {given.tolist()}.')
     if given.shape == (4, 4) and not np.allclose(given[3], (0, 0, 0, 1), atol=1e-9):
-        raise GeometryError(f'The last row of {name} must be 0 0 0 1, got {given[3].tolist()}.')
+        is_turned = bool(np.allclose(given[:3, 3], 0) and given[3, 3] == 1)
+        hint = ' It looks transposed: the translation belongs into the last column.' * is_turned
+        raise GeometryError(
+            f'The last row of {name} must be 0 0 0 1, got {given[3].tolist()}.{hint}'
+        )
     rotation = given[:3, :3]
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
-        raise GeometryError(f'The rotation of {name} is not a rotation: {rotation.tolist()}.')
+        raise GeometryError(
+            f'The rotation of {name} is not a rotation{_why_no_rotation(rotation)}: '
+            f'{rotation.tolist()}.'
+        )
     left, _, right = np.linalg.svd(rotation)
     transform = np.eye(4)
     transform[:3, :3] = left @ right
     transform[:3, 3] = given[:3, 3]
     return transform
+
+
+def _why_no_rotation(matrix: Float64) -> str:
+    """What a (3, 3) matrix is instead, with the way out, as far as it shows."""
+    scale = float(np.cbrt(abs(np.linalg.det(matrix))))
+    if scale == 0 or not np.allclose(matrix @ matrix.T, scale**2 * np.eye(3), atol=0.1 * scale**2):
+        return ''
+    if np.linalg.det(matrix) < 0:
+        return ' but a mirror image, with an axis turned round'
+    if abs(scale - 1) > 0.02:
+        return f' but one times a scale of {scale:.4g}; divide it by that'
+    return ', to a thousandth; give it with four digits at least'
 
 
 def from_translation_quat(translation: npt.ArrayLike, quat_xyzw: npt.ArrayLike) -> Float64:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
@@ -16,6 +17,7 @@ from rclpy.time import Time
 
 from depth_ros.errors import DatasetError, GeometryError, NodeError
 from depth_ros.frame import Float64
+from depth_ros.geometry.plausibility import doubt_extrinsic, doubt_quaternion
 from depth_ros.geometry.transforms import from_translation_quat
 from depth_ros.nodes.node_config import ExtrinsicConfig
 from depth_ros.nodes.qos import PolledSubscription, keep_last
@@ -282,9 +284,13 @@ def parameter_extrinsic(config: ExtrinsicConfig) -> FixedExtrinsic:
             NO_EXTRINSIC,
         )
     try:
-        return FixedExtrinsic(from_translation_quat(config.translation, config.quat_xyzw))
+        T_camera_lidar = from_translation_quat(config.translation, config.quat_xyzw)
     except GeometryError as error:
         raise NodeError(f'extrinsic: {error}', NO_EXTRINSIC) from error
+    doubt = doubt_quaternion(config.quat_xyzw) or doubt_extrinsic(T_camera_lidar)
+    if doubt:
+        get_logger('depth_ros').warning(f'extrinsic: {doubt}')
+    return FixedExtrinsic(T_camera_lidar)
 
 
 def file_extrinsic(path: Path | str, camera: str = '') -> FixedExtrinsic:

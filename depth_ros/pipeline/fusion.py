@@ -263,7 +263,9 @@ class FusionPipeline:
             points = stages.upload(frame.points)
             sparse_m = stages.project(points, T_view_lidar, camera.rectified, config)
         elif frame.sparse_m is not None:
-            sparse_m = stages.upload(frame.sparse_m)
+            nearest_m, farthest_m, _ = range_limits(config)
+            usable = (frame.sparse_m >= nearest_m) & (frame.sparse_m <= farthest_m)
+            sparse_m = stages.upload(np.where(usable, frame.sparse_m, np.float32(0)))
         elif needed and not self.wanted.needs_lidar:
             raise NotReadyError(
                 f'{self.wanted.name}, which needs no LiDAR, is not ready ({self.method_reason}), '
@@ -300,8 +302,8 @@ class FusionPipeline:
         """Why the sparse depth of a frame is empty, in words."""
         if frame.points is None or T_view_lidar is None:
             return (
-                'No LiDAR return falls into the image: its sparse depth holds no measurement; '
-                'look at what made it.'
+                'No LiDAR return falls into the image: its sparse depth holds no measurement '
+                'within projection.min_range_m and max_range_m; look at what made it.'
             )
         usable = int(usable_returns(frame.points, *range_limits(self.config.projection)).sum())
         return explain_no_return(

@@ -26,7 +26,7 @@ def change(wall: Path, index: int, **parts: object) -> None:
 
 def lose_sweep(wall: Path) -> str:
     change(wall, 1, lidar=None)
-    return 'The frame has neither LiDAR points nor sparse depth'
+    return 'There is no LiDAR for guided to complete'
 
 
 def miss_sweep(wall: Path) -> str:
