@@ -24,7 +24,7 @@ from depth_ros.pipeline.sync import PairSync
 
 
 class CompletionNode(DepthNode):
-    """The completion as a lifecycle node: each image waits for its sweep."""
+    """The completion as a lifecycle node: each image waits for its sweep, if it needs one."""
 
     FREE = ('extrinsic.',)
 
@@ -83,6 +83,8 @@ class CompletionNode(DepthNode):
         self._extrinsic = self._intake.extrinsic = extrinsic
 
     def _add_image(self, stamp_ns: int, image: Received) -> None:
+        # By what is wanted: the stand-in needs LiDAR, but without images it would stay for ever.
+        self._sync.lone = not self._pipeline.wanted.needs_lidar
         self._pair(self._sync.add_image, stamp_ns, image)
 
     def _on_points(self, msg: PointCloud2) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from depth_ros.errors import ConfigError, NodeError
+from depth_ros.errors import ConfigError, DepthRosError, NodeError
 from depth_ros.frame import DepthKind
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
@@ -23,7 +23,14 @@ from depth_ros.nodes.reasons import BUSY, NOBODY_LISTENS
 from depth_ros.nodes.worker import LatestWorker
 from depth_ros.pipeline.clocks import Cause
 from depth_ros.pipeline.config import PipelineConfig
-from depth_ros.pipeline.fusion import FusionPipeline, make_mask, make_method, same_method, warm_up
+from depth_ros.pipeline.fusion import (
+    FusionPipeline,
+    make_mask,
+    make_method,
+    output_intrinsics,
+    same_method,
+    warm_up,
+)
 from depth_ros.pipeline.sync import Pair
 from depth_ros.pipeline.upgrade import Upgrade
 from depth_ros.settings import flatten, replaced
@@ -196,7 +203,20 @@ class DepthNode(ManagedNode):
     def _on_image(self, msg: Any) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)
         self._monitor.received('image', stamp_ns)
-        self._add_image(stamp_ns, Received(msg, time.monotonic_ns(), self._info))
+        received = Received(msg, time.monotonic_ns(), self._info)
+        if self._outputs.only_info_wanted:
+            self._tell_camera(received)
+        self._add_image(stamp_ns, received)
+
+    def _tell_camera(self, image: Received) -> None:
+        """Publish the camera of the outputs alone."""
+        try:
+            camera = self._intake.camera(image, self._info)
+        except DepthRosError as error:
+            self._refuse(error)
+            return
+        intrinsics = output_intrinsics(camera, self._config.output.scale)
+        self._outputs.publish_info(intrinsics, image.msg.header)
 
     def _on_info(self, msg: CameraInfo) -> None:
         self._monitor.received('camera_info', stamp_to_ns(msg.header.stamp))
@@ -238,7 +258,8 @@ class DepthNode(ManagedNode):
         started_ns = time.monotonic_ns()
         if config is not self._pipeline.config:
             self._pipeline.reconfigure(config)
-        frame = self._intake.frame(job, self._info)
+        needs_lidar = self._pipeline.method.needs_lidar
+        frame = self._intake.frame(job, self._info, needs_lidar)
         self._upgrade.before(frame)
         self._announce()
         converted_ns = time.monotonic_ns()

@@ -66,35 +66,60 @@ class FrameIntake:
         self.extrinsic = extrinsic
         self._camera: tuple[object, Camera] | None = None
 
-    def frame(self, job: Job, latest_info: CameraInfo | None) -> Frame:
+    def frame(self, job: Job, latest_info: CameraInfo | None, needs_lidar: bool = True) -> Frame:
         """The frame of an image and its clouds, if there is a LiDAR.
 
         Args:
             job: messages.
             latest_info: to take if there was none yet when the image came.
+            needs_lidar: whether sweeps that cannot be used are an error; else they are left out.
 
         Raises:
             NodeError: a message cannot be used or something is missing; its `reason` is the
                 key to count the drop under.
         """
-        image_msg, info = job.image.msg, job.image.info or latest_info
-        if info is None:
-            raise NodeError(
-                f'No CameraInfo has come yet on {self._info_topic}; publish it beside the '
-                'image, or remap camera_info to its topic.',
-                'no_camera_info',
-            )
+        image_msg, info = job.image.msg, self._info_of(job.image, latest_info)
         compressed = isinstance(image_msg, CompressedImage)
         image = (
             compressed_to_rgb(image_msg) if compressed else image_to_rgb(image_msg, self._say_once)
         )
         camera = self._camera_of(info, (image.shape[1], image.shape[0]))
         stamp_ns = stamp_to_ns(image_msg.header.stamp)
-        lidar = self._lidar(image_msg, stamp_ns, job.sweeps) if job.sweeps else {}
+        lidar = {}
+        try:
+            if job.sweeps:
+                lidar = self._lidar(image_msg, stamp_ns, job.sweeps)
+        except NodeError as error:
+            if needs_lidar:
+                raise
+            self._say_once(f'Sigma is not calibrated, as a sweep cannot be used: {error}')
         try:
             return Frame(image, camera, stamp_ns, frame_id=image_msg.header.frame_id, **lidar)
         except (FrameError, GeometryError) as error:
             raise NodeError(str(error), 'bad_image') from error
+
+    def camera(self, image: Received, latest_info: CameraInfo | None) -> Camera:
+        """The camera of an image, whose pixels are read only where they alone tell its size.
+
+        Raises:
+            NodeError: as `frame`.
+        """
+        info = self._info_of(image, latest_info)
+        if isinstance(image.msg, CompressedImage):
+            height, width = compressed_to_rgb(image.msg).shape[:2]
+        else:
+            height, width = image.msg.height, image.msg.width
+        return self._camera_of(info, (width, height))
+
+    def _info_of(self, image: Received, latest_info: CameraInfo | None) -> CameraInfo:
+        info = image.info or latest_info
+        if info is None:
+            raise NodeError(
+                f'No CameraInfo has come yet on {self._info_topic}; publish it beside the '
+                'image, or remap camera_info to its topic.',
+                'no_camera_info',
+            )
+        return info
 
     def _say_once(self, sentence: str) -> None:
         if sentence not in self._said and len(self._said) < MAX_SAID:
@@ -127,11 +152,12 @@ class FrameIntake:
             *(bytes(info.d), info.k.tobytes(), info.r.tobytes(), info.p.tobytes()),
             *(info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height),
         )
-        if self._camera is None or self._camera[0] != key:
+        cached = self._camera  # the other thread may ask for another one meanwhile
+        if cached is None or cached[0] != key:
             is_first = self._stereo_offset == 'apply'
-            self._camera = key, camera_from_info(info, size, self._say_once, is_first)
+            cached = self._camera = key, camera_from_info(info, size, self._say_once, is_first)
             self._tell_offset(info)
-        return self._camera[1]
+        return cached[1]
 
     def _tell_offset(self, info: CameraInfo) -> None:
         """Say that this is a second camera, unless somebody has decided what that means."""

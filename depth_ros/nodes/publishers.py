@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 
 from depth_ros.errors import NodeError
 from depth_ros.frame import DepthKind, Float32
+from depth_ros.geometry.camera import Intrinsics
 from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_intrinsics
 from depth_ros.nodes.qos import keep_last
 from depth_ros.pipeline.config import OutputConfig, PipelineConfig
@@ -71,8 +72,20 @@ class DepthPublishers:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody listens to any output."""
-        return any(output.get_subscription_count() for output in self.publishers)
+        """Whether anybody listens to an output that a frame must be completed for."""
+        costly = (output for output in self.publishers if output is not self._info)
+        return any(output.get_subscription_count() for output in costly)
+
+    @property
+    def only_info_wanted(self) -> bool:
+        """Whether only the camera is listened to, which needs no completion."""
+        return self._info.get_subscription_count() > 0 and not self.wanted
+
+    def publish_info(self, intrinsics: Intrinsics, header: Header) -> None:
+        """Publish the camera of the outputs under the header of an image."""
+        info_from_intrinsics(self._info_message, intrinsics)
+        self._info_message.header = header
+        self._info.publish(self._info_message)
 
     def publish(self, result: FusionResult, header: Header, config: PipelineConfig) -> None:
         """Publish a result under the header of its image, unchanged.
@@ -88,9 +101,7 @@ class DepthPublishers:
                 'wrong_kind',
             )
         # CameraInfo first: consumers wait for it.
-        info_from_intrinsics(self._info_message, result.view.intrinsics)
-        self._info_message.header = header
-        self._info.publish(self._info_message)
+        self.publish_info(result.view.intrinsics, header)
         for publisher, (values, buffer) in self._images.items():
             if publisher.get_subscription_count():
                 buffer.fill_depth(values(result, config.output))

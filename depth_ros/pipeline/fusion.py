@@ -125,7 +125,7 @@ class FusionPipeline:
         if T_view_camera is not None:
             T_camera_view = inverse(T_view_camera)
             T_view_lidar = None if T_view_lidar is None else T_view_camera @ T_view_lidar
-        intrinsics = self._output_intrinsics(camera)
+        intrinsics = output_intrinsics(camera, self.config.output.scale)
         image = rectify_image(frame.image, camera)
         image = resize_image(image, intrinsics.width, intrinsics.height)
         masked = self._masked(frame, camera, intrinsics)
@@ -214,7 +214,7 @@ class FusionPipeline:
 
     def view_camera(self, frame: Frame) -> Intrinsics:
         """The pinhole camera of the view of a frame."""
-        return self._output_intrinsics(frame.camera)
+        return output_intrinsics(frame.camera, self.config.output.scale)
 
     def close(self) -> None:
         """Free what the method in use has opened."""
@@ -234,11 +234,6 @@ class FusionPipeline:
         if self._camera is None or camera != self._camera:
             self._camera = camera
         return self._camera
-
-    def _output_intrinsics(self, camera: Camera) -> Intrinsics:
-        scale = self.config.output.scale
-        full = camera.rectified
-        return full.resized(max(1, round(full.width * scale)), max(1, round(full.height * scale)))
 
     def _masked(self, frame: Frame, camera: Camera, intrinsics: Intrinsics) -> Bool | None:
         """Where a view (H, W) of a frame is masked, by the settings or by the frame's own mask."""
@@ -309,6 +304,12 @@ class FusionPipeline:
         return explain_no_return(
             frame.points, usable, T_view_lidar, camera.rectified, frame.frame_id
         )
+
+
+def output_intrinsics(camera: Camera, scale: float) -> Intrinsics:
+    """The pinhole camera of what is published of a camera, at `output.scale`."""
+    full = camera.rectified
+    return full.resized(max(1, round(full.width * scale)), max(1, round(full.height * scale)))
 
 
 def warm_up(method: DepthMethod, height: int = 64, width: int = 96) -> None:

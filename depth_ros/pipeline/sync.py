@@ -69,11 +69,14 @@ class PairSync(Generic[ImageT, SweepT]):
     Attributes:
         drops: number of messages dropped by reason.
         jumps: how often time went backwards.
+        lone: whether an image without a sweep is a pair of no sweeps instead of a drop. It waits
+            for a sweep only while the LiDAR is not silent (`SyncConfig.lidar_timeout_s`).
     """
 
     def __init__(self, config: SyncConfig) -> None:
         self.drops: Counter[str] = Counter()
         self.jumps = 0
+        self.lone = False
         self._clocks = Clocks(config.max_sync_slop_s)
         self._slop_ns = round(config.max_sync_slop_s * 1e9)
         self._gathered = config.sweeps
@@ -148,7 +151,7 @@ class PairSync(Generic[ImageT, SweepT]):
             self._start_anew()
 
     def _decide(self, all_images: bool = False) -> list[Pair[ImageT, SweepT]]:
-        pairs = []
+        pairs: list[Pair[ImageT, SweepT]] = []
         while self._images:
             stamp_ns, image = self._images[0]
             overfull = self.waiting > MAX_WAITING_IMAGES
@@ -157,6 +160,10 @@ class PairSync(Generic[ImageT, SweepT]):
             del self._images[0]
             nearest = self._nearest(stamp_ns)
             if nearest is None or abs(self._sweeps[nearest][0] - stamp_ns) > self._slop_ns:
+                if self.lone:
+                    pairs.append(Pair(stamp_ns, image, ()))
+                    self._emitted_ns = stamp_ns
+                    continue
                 self._clocks.unpaired(
                     stamp_ns, self._forgotten_ns if nearest is None else self._sweeps[nearest][0]
                 )
@@ -170,6 +177,10 @@ class PairSync(Generic[ImageT, SweepT]):
 
     def _is_final(self, image_ns: int) -> bool:
         """Whether no sweep still to come is expected to be nearer to the image."""
+        if self.lone and (
+            self._newest_sweep_ns is None or image_ns - self._newest_sweep_ns > self._silence_ns
+        ):
+            return True
         if self._newest_sweep_ns is not None:
             gap_ns = image_ns - self._newest_sweep_ns
             if gap_ns <= 0:

@@ -361,3 +361,30 @@ def test_one_late_message_among_newer_ones_is_no_jump():
         sync.add_sweep(index * 100_000_000, None)
         sync.add_sweep(index * 100_000_000 - 250_000_000, None)
     assert sync.jumps == 0
+
+
+def lone():
+    """As for a method that needs no sweep."""
+    one = PairSync(SyncConfig(max_sync_slop_s=0.05, lidar_timeout_s=1.0))
+    one.lone = True
+    return one
+
+
+def test_while_the_lidar_is_silent_an_image_that_needs_no_sweep_is_a_pair_at_once():
+    one = lone()
+    assert [pair.sweeps for pair in one.add_image(0, 'no sweep yet')] == [()]
+    one.add_sweep(100_000_000, 'the last')
+    assert [pair.sweeps for pair in one.add_image(1_100_000_001, 'after it')] == [()]
+    assert not one.drops
+
+
+def test_else_it_waits_for_its_sweep_and_comes_out_without_if_there_is_none():
+    one = lone()
+    one.add_sweep(0, 'a')
+    assert one.add_image(60_000_000, 'image') == []
+    assert one.add_sweep(100_000_000, 'b')[0].sweeps == ((100_000_000, 'b'),)
+    assert one.add_image(300_000_000, 'in vain') == []
+    assert [(pair.image, pair.sweeps) for pair in one.add_image(400_000_000, '')] == [
+        ('in vain', ())
+    ]
+    assert not one.drops

@@ -1,0 +1,109 @@
+"""A method that needs no LiDAR does not wait for one; who hears the camera alone costs nothing."""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from depth_ros.frame import DepthEstimate
+from depth_ros.methods.registry import METHODS
+from depth_ros.nodes.convert import ns_to_stamp
+
+pytestmark = pytest.mark.ros
+
+DEPTH_M = 7.0
+
+
+class NoLidar:
+    """Says 7 m everywhere and remembers how many returns each view had."""
+
+    name, needs_lidar = 'ip_basic', False
+
+    def __init__(self) -> None:
+        self.returns: list[int] = []
+
+    def estimate(self, view):
+        self.returns.append(np.count_nonzero(view.sparse_m))
+        depth_m = np.full(view.sparse_m.shape, DEPTH_M, np.float32)
+        return DepthEstimate(depth_m, depth_m / 10)
+
+
+@pytest.fixture
+def blind(rig, monkeypatch):
+    """A completion node whose method needs no LiDAR, and the method."""
+    monkeypatch.setitem(METHODS, 'ip_basic', NoLidar)
+    one = rig(method='ip_basic').start()
+    method = one.node._pipeline.method
+    method.returns.clear()  # those of the warm-up
+    return one, method
+
+
+def send_image(one) -> None:
+    image = one.image_msg()
+    one.info.publish(one.info_msg())
+    one.image.publish(image)
+
+
+def listen_until(one, predicate, what, send):
+    def step():
+        send(one)
+        return predicate()
+
+    one.wait_until(step, timeout_s=60.0, what=what)
+
+
+def test_it_is_published_while_the_lidar_is_silent(blind):
+    one, method = blind
+    listen_until(one, lambda: len(one.depth) > 5, 'depth', send_image)
+    assert set(method.returns) == {0}
+    values = np.frombuffer(one.depth[-1].data, np.float32)
+    np.testing.assert_allclose(values, DEPTH_M)
+    assert one.dropped('no_sweep') == 0
+
+
+def test_images_that_find_a_sweep_still_use_it(blind):
+    one, method = blind
+    listen_until(one, lambda: method.returns and method.returns[-1], 'returns', lambda o: o.send())
+    one.wait_until(lambda: len(one.depth) > 0, timeout_s=60.0, what='depth')
+    one._stamp_ns += 10_000_000_000  # the LiDAR has fallen silent
+    count = len(method.returns)
+    listen_until(one, lambda: len(method.returns) > count + 3, 'depth without it', send_image)
+    assert method.returns[-1] == 0
+
+
+def test_a_sweep_that_cannot_be_used_costs_no_image(blind):
+    one, method = blind
+
+    def send(rig):
+        image = rig.image_msg()
+        rig.send(image=image, cloud=rig.cloud_msg(data=array.array('B', bytes(12))))
+
+    listen_until(one, lambda: len(one.depth) > 3, 'depth', send)
+    assert set(method.returns) == {0}
+
+
+def test_who_hears_only_the_camera_info_costs_no_completion(rig, monkeypatch):
+    one = rig()
+    for subscription in list(one.peer.subscriptions):
+        if subscription.topic_name == '/depth/image_dense':
+            one.peer.destroy_subscription(subscription)
+    one.start()
+    completed = []
+    pipeline = one.node._pipeline
+    monkeypatch.setattr(pipeline, 'process', completed.append)
+    listen_until(one, lambda: len(one.infos) > 5, 'the camera', lambda o: o.send())
+    assert completed == []
+    info = one.infos[-1]
+    assert (info.width, info.height, info.k[0], info.header.frame_id) == (
+        96,
+        64,
+        80.0,
+        'camera_optical_frame',
+    )
+    assert info.header.stamp != ns_to_stamp(0)
+    one.wait_until(lambda: one.dropped('nobody_listens') > 0, timeout_s=60.0, what='the count')
+    assert one.dropped('no_camera_info') == 0
