@@ -32,6 +32,7 @@ LAYOUTS = (
     'KITTI val_selection_cropped (image, velodyne_raw, intrinsics)',
 )
 
+_TRACKING = {'R_rect': 'R0_rect', 'Tr_velo_cam': 'Tr_velo_to_cam'}  # its calibration's names
 _RAW_CAMERAS = ('image_00', 'image_01', 'image_02', 'image_03')
 _Calibrate = Callable[[int, int], CalibratedCamera]
 _Rig = dict[str, _Calibrate]
@@ -73,9 +74,9 @@ def read_calibration(path: Path) -> dict[str, Float64]:
         raise DatasetError(f'{path}: no such calibration file.')
     numbers = {}
     for line in path.read_text(encoding='utf-8').splitlines():
-        key, _, text = line.partition(':')
+        key, _, text = line.replace(':', ' ', 1).partition(' ')
         with contextlib.suppress(ValueError):  # calib_time is a date
-            numbers[key] = np.array([float(word) for word in text.split()])
+            numbers[_TRACKING.get(key, key)] = np.array([float(word) for word in text.split()])
     return numbers
 
 
@@ -126,7 +127,7 @@ def _raw_drive(drive: Path) -> list[Record]:
                     calibrate=rig[camera],
                     stamp_ns=_stamp(stamps, image),
                     cloud=_cloud(clouds / 'data' / f'{stem}.bin'),
-                    lidar_stamp_ns=lidar_stamps.get(stem),
+                    lidar_stamp_ns=lidar_stamps.get(int(stem)),
                 )
             )
     return _in_order(records)
@@ -291,23 +292,23 @@ def _images(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths)}
 
 
-def _read_stamps(sensor: Path) -> dict[str, int]:
-    """Stamps by frame; empty without `timestamps.txt`. A lost frame has an empty line."""
+def _read_stamps(sensor: Path) -> dict[int, int]:
+    """Stamps by number; empty without `timestamps.txt`. A lost frame has an empty line."""
     path = sensor / 'timestamps.txt'
     if not path.is_file():
         return {}
     lines = path.read_text(encoding='utf-8').splitlines()
     with blame(str(path)):
-        return {f'{i:010d}': stamp_from(line) for i, line in enumerate(lines) if line.strip()}
+        return {i: stamp_from(line) for i, line in enumerate(lines) if line.strip()}
 
 
-def _stamp(stamps: dict[str, int], image: Path) -> int:
+def _stamp(stamps: dict[int, int], image: Path) -> int:
     stem = image.stem
     if not stem.isdigit():
         raise DatasetError(f'{image}: KITTI frames are called by number.')
-    if stamps and stem not in stamps:
+    if stamps and int(stem) not in stamps:
         raise DatasetError(f'{image}: frame {stem} has no line in its timestamps.txt.')
-    return stamps[stem] if stamps else stamp_from(FRAME_PERIOD_S * int(stem))
+    return stamps[int(stem)] if stamps else stamp_from(FRAME_PERIOD_S * int(stem))
 
 
 def _cloud(path: Path) -> CloudFile | None:

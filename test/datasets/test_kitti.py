@@ -130,6 +130,33 @@ def test_raw_drive_without_times_runs_at_ten_hertz(tmp_path):
     assert (frame.stamp_ns, frame.lidar_stamp_ns) == (500_000_000, None)
 
 
+@pytest.mark.parametrize('suffix', ['.jpeg', '.PNG', '.JPG'])
+def test_a_drive_of_other_suffixes_and_shorter_numbers(tmp_path, suffix):
+    drive = write_raw_drive(tmp_path, cameras=('image_02',))
+    for file in sorted((drive / 'image_02/data').iterdir()):
+        code = '.png' if suffix == '.PNG' else '.jpg'
+        encoded = cv2.imencode(code, cv2.imread(str(file)))[1].tobytes()
+        (file.parent / f'{file.stem[4:]}{suffix}').write_bytes(encoded)
+        file.unlink()
+    sweep = drive / 'velodyne_points/data' / f'{FRAMES[0]}.bin'
+    sweep.rename(sweep.with_name('000005.bin'))
+    first, second = iterate(open_kitti(drive))
+    assert [first.name, second.name] == ['image_02_000005', 'image_02_000006']
+    assert first.frame.stamp_ns % 10**9 == 551950336
+    assert first.frame.lidar_stamp_ns == first.frame.stamp_ns
+    assert np.array_equal(first.frame.points, POINTS[:, :3])
+    assert second.frame.points is None
+
+
+def test_the_calibration_of_the_tracking_benchmark_has_other_names(tmp_path):
+    file = tmp_path / '0000.txt'
+    write_text(file, 'P2: 1 2\nR_rect 1 0 0\nTr_velo_cam 0 1 0\nTr_imu_velo 3\n')
+    numbers = read_calibration(file)
+    assert numbers['R0_rect'].tolist() == [1, 0, 0]
+    assert numbers['Tr_velo_to_cam'].tolist() == [0, 1, 0]
+    assert numbers['P2'].tolist() == [1, 2]
+
+
 def test_object_split_by_its_folder_and_the_one_above(tmp_path):
     training = tmp_path / 'training'
     for stem, width in (('000000', 8), ('000007', 6)):  # sizes differ from frame to frame
