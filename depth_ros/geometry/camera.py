@@ -151,13 +151,14 @@ class Intrinsics:
         if abs(matrix[0, 1]) > 1e-9 * max(1.0, abs(matrix[0, 0])):
             raise GeometryError(f'Camera matrix has skew {matrix[0, 1]}; rectify the image first.')
         fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
+        width, height = int(width), int(height)  # files have them in quotes, at times
         if 0 < fx < width * _LEAST_FOCAL or 0 < fy < height * _LEAST_FOCAL:
             raise GeometryError(
                 f'A focal length of {fx:g} x {fy:g} for an image of {width}x{height} would see '
                 'more than 176 degrees, as if K were divided by the size of the image; multiply '
                 'its first row by the width and its second by the height.'
             )
-        return cls(int(width), int(height), float(fx), float(fy), float(cx), float(cy))
+        return cls(width, height, float(fx), float(fy), float(cx), float(cy))
 
     @property
     def matrix(self) -> Float64:

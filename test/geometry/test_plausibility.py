@@ -83,6 +83,7 @@ def test_what_is_no_transform_is_refused_with_what_it_is(matrix: object, named: 
 def test_flat_matrices_are_read_row_by_row() -> None:
     assert np.array_equal(as_transform(T.ravel()), T)
     assert Intrinsics.from_matrix(K.ravel(), 640, 480) == Intrinsics.from_matrix(K, 640, 480)
+    assert Intrinsics.from_matrix(K, '640', '480').width == 640  # a description in quotes
 
 
 def test_a_quaternion_that_begins_with_w() -> None:
