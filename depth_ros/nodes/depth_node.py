@@ -244,7 +244,7 @@ class DepthNode(ManagedNode):
         self._monitor.report(
             {name: (self._inputs[name], self._timeout_s(name)) for name in self._inputs},
             once=('camera_info',),
-            method=(pipeline.method_name, reason),
+            method=(pipeline.method_name, reason, pipeline.method.needs_lidar),
             upgrade=self._upgrade.status,
             more_drops=self._drops(),
             why=self._why,

@@ -139,7 +139,7 @@ class Monitor:
         self,
         inputs: Mapping[str, tuple[AdaptiveSubscription, float]],
         once: Sequence[str],
-        method: tuple[str, str],
+        method: tuple[str, str, bool],
         upgrade: UpgradeStatus,
         more_drops: Mapping[str, int],
         why: Callable[[str], Cause | None],
@@ -150,7 +150,7 @@ class Monitor:
         Args:
             inputs: subscription and the silence that is reported [s], by name.
             once: names of inputs of which one message is enough for good.
-            method: the method in use, and why.
+            method: the method in use, why, and whether it goes by returns.
             upgrade: how far a better one is.
             more_drops: drops that others count.
             why: what is known of a reason of drops beyond the table of reasons.
@@ -168,6 +168,7 @@ class Monitor:
             output_hz=self._output_rate.rate_hz(now_ns),
             method=method[0],
             method_reason=method[1],
+            needs_lidar=method[2],
             upgrade=upgrade,
             drops=drops,
             flow=self._flow.add(now_ns, images.count if images else 0, self._published, drops),

@@ -12,7 +12,27 @@ from dataclasses import dataclass, field
 from depth_ros.engines.base import BACKENDS, PRECISIONS
 from depth_ros.errors import ConfigError
 from depth_ros.methods.registry import METHODS
-from depth_ros.settings import option, validate
+from depth_ros.settings import flatten, option, options, replaced, validate
+
+# With what lists and changes settings: nobody uses them apart.
+__all__ = [
+    'MONOCULAR',
+    'BPNetConfig',
+    'CalibrationConfig',
+    'EngineConfig',
+    'GuidedConfig',
+    'LiteConfig',
+    'MaskConfig',
+    'MonoConfig',
+    'OutputConfig',
+    'PipelineConfig',
+    'PointsConfig',
+    'ProjectionConfig',
+    'SyncConfig',
+    'flatten',
+    'options',
+    'replaced',
+]
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,8 @@ def test_errors_of_metres_are_not_well_whatever_sigma_says() -> None:
     assert finding.level == Level.WARN
     assert 'more than 0.87 m' in finding.text
     assert 'extrinsic' in finding.text
+    of_an_image = replace(WELL, needs_lidar=False, accuracy=replace(LIVE, median_error_m=0.87))
+    assert judge_accuracy(of_an_image) == []
 
 
 def test_the_voice_says_a_state_once_and_again_when_worse_and_when_over() -> None:
