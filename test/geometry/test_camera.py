@@ -104,7 +104,7 @@ def test_degenerate_intrinsics_are_refused(change, message):
         ([[500, 0.5, 320], [0, 500, 240], [0, 0, 1]], 'skew 0.5; rectify the image first'),
         ([[500, 0, 0], [0, 500, 0], [320, 240, 1]], 'is it transposed'),
         (np.eye(4), r'must be \(3, 3\) or \(3, 4\), got \(4, 4\)'),
-        (np.ones(9), r'got \(9,\)'),
+        (np.ones(8), r'got \(8,\)'),
     ],
 )
 def test_degenerate_matrix_is_refused(matrix, message):

@@ -17,6 +17,7 @@ from depth_ros.nodes.convert import camera_from_info, info_from_camera, info_fro
 K = (400.0, 0.0, 321.0, 0.0, 500.0, 243.0, 0.0, 0.0, 1.0)
 P = (380.0, 0.0, 311.0, -40.0, 0.0, 480.0, 233.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 R = (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+EIGHT = [0.1, -0.2, 0.001, 0.002, 0.05, 0.3, -0.1, 0.02]
 
 
 def info(**changes):
@@ -49,7 +50,7 @@ def test_zero_p_and_r_mean_k_and_identity():
         ('plumb_bob', [], ('none', ())),
         ('plumb_bob', [0.1] * 4, ('plumb_bob', (0.1,) * 4)),
         ('plumb_bob', [0.0] * 5, ('none', ())),
-        ('plumb_bob', [0.1] * 8, ('rational_polynomial', (0.1,) * 8)),
+        ('plumb_bob', EIGHT, ('rational_polynomial', tuple(EIGHT))),
         ('equidistant', [0.1, 0.2, 0.3, 0.4, 0.0], ('equidistant', (0.1, 0.2, 0.3, 0.4))),
         ('rational_polynomial', [0.1] * 8, ('rational_polynomial', (0.1,) * 8)),
         ('equidistant', [0.1] * 4, ('equidistant', (0.1,) * 4)),
