@@ -91,9 +91,9 @@ def seen_size(height: int, width: int) -> tuple[int, int]:
     """(height, width) at which the network is to see an image: its own if one of `SIZES` holds it.
 
     Else the image is reduced, its shape kept, to the smallest of them in which it has
-    `ENOUGH_PX`, or to where it has most pixels. That is more accurate than its own size, where
-    returns lie farther apart in pixels than in anything the network has learned from, and three
-    times as fast: docs/lite.md.
+    `ENOUGH_PX`, or to where it has most pixels. That is no less accurate than its own size, where
+    returns lie farther apart in pixels than in anything that the network has learned from, and
+    costs less than half: docs/lite.md.
     """
     if any(size[0] >= height and size[1] >= width for size in SIZES):
         return height, width
