@@ -10,6 +10,7 @@ from typing import Any
 from sensor_msgs.msg import PointCloud2
 
 from depth_ros.errors import ConfigError, NodeError
+from depth_ros.methods.registry import goes_by_lidar
 from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.nodes.depth_node import DepthNode
 from depth_ros.nodes.intake import FrameIntake, Job, Received
@@ -45,11 +46,21 @@ class CompletionNode(DepthNode):
         )
 
     def _listen(self, taken: ExitStack) -> dict[str, AdaptiveSubscription]:
-        self._sync: PairSync[Received, PointCloud2] = PairSync(self._config.sync)
+        self._sync = self._new_sync(self._config)
         taken.callback(self._fold_sync, DEACTIVATED)
         inputs = super()._listen(taken)
         inputs['points'] = self._subscribe(taken, PointCloud2, 'points', self._on_points)
         return inputs
+
+    def _new_sync(self, config: PipelineConfig) -> PairSync[Received, PointCloud2]:
+        """The pairing by settings.
+
+        Whether images go alone is up to the settings and not to the pipeline, which takes those
+        only with an image: while the LiDAR is silent none would ever reach it.
+        """
+        sync: PairSync[Received, PointCloud2] = PairSync(config.sync)
+        sync.lone = not goes_by_lidar(config.method)
+        return sync
 
     def _timeout_s(self, name: str) -> float:
         config = self._config.sync
@@ -64,9 +75,12 @@ class CompletionNode(DepthNode):
     def _reconfigure(self, config: PipelineConfig) -> None:
         before = self._config
         super()._reconfigure(config)
-        if config.sync != before.sync and self._worker is not None:
+        if self._worker is None:
+            return
+        if config.sync != before.sync:
             self._fold_sync(RECONFIGURED)
-            self._sync = PairSync(config.sync)
+            self._sync = self._new_sync(config)
+        self._sync.lone = not goes_by_lidar(config.method)
 
     def _rewire(self, config: CompletionNodeConfig) -> None:
         """Look the extrinsic up elsewhere from the next frame on, if that is what changes."""
@@ -83,8 +97,6 @@ class CompletionNode(DepthNode):
         self._extrinsic = self._intake.extrinsic = extrinsic
 
     def _add_image(self, stamp_ns: int, image: Received) -> None:
-        # By what is wanted: the stand-in needs LiDAR, but without images it would stay for ever.
-        self._sync.lone = not self._pipeline.wanted.needs_lidar
         self._pair(self._sync.add_image, stamp_ns, image)
 
     def _on_points(self, msg: PointCloud2) -> None:

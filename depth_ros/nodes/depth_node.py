@@ -258,7 +258,8 @@ class DepthNode(ManagedNode):
         started_ns = time.monotonic_ns()
         if config is not self._pipeline.config:
             self._pipeline.reconfigure(config)
-        needs_lidar = self._pipeline.method.needs_lidar
+        # By what is wanted: if the stand-in refused the frame here, nothing would ever be prepared.
+        needs_lidar = self._pipeline.wanted.needs_lidar
         frame = self._intake.frame(job, self._info, needs_lidar)
         self._upgrade.before(frame)
         self._announce()

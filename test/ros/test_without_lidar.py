@@ -9,9 +9,12 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from rclpy.parameter import Parameter
+
+from depth_ros.errors import NodeError
 from depth_ros.frame import DepthEstimate
 from depth_ros.methods.registry import METHODS
-from depth_ros.nodes.convert import ns_to_stamp
+from depth_ros.nodes.convert import CloudBuffer, ns_to_stamp
 
 pytestmark = pytest.mark.ros
 
@@ -107,3 +110,71 @@ def test_who_hears_only_the_camera_info_costs_no_completion(rig, monkeypatch):
     assert info.header.stamp != ns_to_stamp(0)
     one.wait_until(lambda: one.dropped('nobody_listens') > 0, timeout_s=60.0, what='the count')
     assert one.dropped('no_camera_info') == 0
+
+
+def test_a_method_without_lidar_can_be_set_while_the_lidar_is_silent(rig, monkeypatch):
+    monkeypatch.setitem(METHODS, 'ip_basic', NoLidar)
+    one = rig(**{'sync.lidar_timeout_s': 0.2}).start()
+    listen_until(one, lambda: one.dropped('no_sweep'), 'images without a sweep', send_image)
+    assert not one.depth
+    assert one.node.set_parameters([Parameter('method', value='ip_basic')])[0].successful
+    listen_until(one, lambda: len(one.depth) > 3, 'depth', send_image)
+    np.testing.assert_allclose(np.frombuffer(one.depth[-1].data, np.float32), DEPTH_M)
+    assert one.node.set_parameters([Parameter('method', value='guided')])[0].successful
+    lost = one.dropped('no_sweep')
+    listen_until(one, lambda: one.dropped('no_sweep') > lost, 'drops as before', send_image)
+
+
+class NoLidarInTime(NoLidar):
+    """Must be prepared before it is used, as `mono`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = None
+
+    def prepare(self, height, width, may_build=True, may_skip=False):
+        self.size = (height, width)
+
+    def check_camera(self, camera):
+        pass
+
+    def fits(self, height, width):
+        return self.size == (height, width)
+
+    def build_arguments(self, height, width):
+        return []
+
+    def describe(self):
+        return 'nothing on cpu'
+
+    def close(self):
+        self.size = None
+
+
+class NoExtrinsic:
+    """Knows no transform."""
+
+    def lookup(self, *frames, **options):
+        raise NodeError('TF has no transform.', 'no_extrinsic')
+
+    def clear(self):
+        pass
+
+
+@pytest.mark.parametrize('count', [20, 0], ids=['no extrinsic', 'empty clouds'])
+def test_sweeps_that_cannot_be_used_do_not_keep_it_from_being_prepared(count, rig, monkeypatch):
+    monkeypatch.setitem(METHODS, 'ip_basic', NoLidarInTime)
+    one = rig(method='ip_basic').start()
+    assert one.node._pipeline.stands_in
+    if count:
+        monkeypatch.setattr(one.node._intake, 'extrinsic', NoExtrinsic())
+
+    def send(rig):
+        image, buffer = rig.image_msg(), CloudBuffer(('x', 'y', 'z'))
+        buffer.view(1, count)[...] = 5.0
+        buffer.msg.header.stamp, buffer.msg.header.frame_id = image.header.stamp, 'lidar'
+        rig.send(image=image, cloud=buffer.msg)
+
+    listen_until(one, lambda: len(one.depth) > 3, 'depth', send)
+    np.testing.assert_allclose(np.frombuffer(one.depth[-1].data, np.float32), DEPTH_M)
+    assert one.dropped('no_extrinsic') == one.dropped('empty_cloud') == 0
