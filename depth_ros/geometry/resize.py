@@ -50,14 +50,20 @@ def enlarge_estimate(estimate: DepthEstimate, width: int, height: int) -> DepthE
     """An estimate in metres at a larger size.
 
     Inverse depth is interpolated, since that of a plane is linear in pixels, and sigma as a share
-    of depth. Unknown is what has unknown pixels beside it.
+    of depth. Unknown (NaN) is what has unknown pixels beside it; too far (+Inf, with a sigma of
+    NaN) is, of the rest, what has pixels beside it that are too far.
     """
 
     def enlarged(values: Float32) -> Float32:
         result: Float32 = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
         return result
 
-    one = np.float32(1)
-    depth_m = one / enlarged(one / estimate.depth_m)
-    sigma_m = depth_m * enlarged(estimate.sigma_m / estimate.depth_m)
+    one, too_far = np.float32(1), np.isposinf(estimate.depth_m)
+    # Its inverse is 0, of which interpolation would make a finite depth: here it is marked.
+    beside_far = np.isnan(enlarged(np.where(too_far, np.float32(np.nan), np.float32(0))))
+    with np.errstate(divide='ignore', invalid='ignore'):  # 1 / 0 and Inf / Inf, of what is too far
+        depth_m = one / enlarged(one / estimate.depth_m)
+        sigma_m = depth_m * enlarged(estimate.sigma_m / estimate.depth_m)
+    depth_m[beside_far & ~np.isnan(depth_m)] = np.inf
+    sigma_m[beside_far] = np.nan
     return DepthEstimate(depth_m, sigma_m, estimate.kind)

@@ -88,3 +88,19 @@ def test_an_enlarged_plane_is_the_plane_and_sigma_keeps_its_share() -> None:
     np.testing.assert_allclose(large.sigma_m[3:], 0.05 * large.depth_m[3:], rtol=1e-5)
     assert np.isnan(large.depth_m[:3]).all()
     assert np.isnan(large.sigma_m[:3]).all()
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('sigma_m', [np.nan, np.inf, 1.0], ids=str)
+def test_what_is_too_far_stays_too_far_and_unknown_unknown(sigma_m: float) -> None:
+    """Sky, a column of walls at 4 m, and a pixel unknown beside the sky: no depth in between."""
+    depth_m = np.full((4, 6), np.inf, np.float32)
+    depth_m[:, 4:], depth_m[3, 0] = 4.0, np.nan
+    sigmas_m = np.where(depth_m == 4, 0.2, sigma_m).astype(np.float32)
+    large = enlarge_estimate(DepthEstimate(depth_m, sigmas_m), width=12, height=8)
+    expected_m = np.full((8, 12), np.inf, np.float32)
+    expected_m[:, 9:] = 4.0  # columns 7 and 8 look between a sky pixel and a wall
+    expected_m[5:, :3] = np.nan
+    np.testing.assert_allclose(large.depth_m, expected_m, rtol=1e-6)
+    expected_sigma_m = np.where(expected_m == 4, np.float32(0.2), np.float32(np.nan))
+    np.testing.assert_allclose(large.sigma_m, expected_sigma_m, rtol=1e-6)
