@@ -190,9 +190,11 @@ class FusionPipeline:
         """Take new settings; the method and what was learnt of sigma stay where they still hold.
 
         Raises:
-            DepthRosError: the method cannot be made; the settings before stay in force.
+            DepthRosError: the method or the mask cannot be made; the settings before stay in
+                force.
         """
         learnt, name = self.calibrator, self.method_name
+        mask = make_mask(config) if config.mask != self.config.mask else self.mask
         if not same_method(self.config, config, self.wanted.name):
             self.wanted, self.wanted_reason = make_method(config)
             self.use(self.wanted, self.wanted_reason)
@@ -200,8 +202,7 @@ class FusionPipeline:
             self.use(_create(STAND_IN, config), self.method_reason)
         if self.method_name == name == STAND_IN:  # its raw sigma is the same under all settings
             self.calibrator = learnt
-        if config.mask != self.config.mask:
-            self.mask = make_mask(config)
+        self.mask = mask
         recalibrate = config.calibration != self.config.calibration
         self.config = config
         if recalibrate:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depth_ros.datasets.folder import open_folder
-from depth_ros.errors import MethodError, ModelError, PipelineError
+from depth_ros.errors import GeometryError, MethodError, ModelError, PipelineError
 from depth_ros.frame import DepthEstimate, Frame
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.distortion import rectify_image
@@ -322,6 +322,18 @@ def test_a_missing_file_of_weights_is_refused_and_the_settings_before_hold():
         fusion.reconfigure(lost)
     assert fusion.config.method == 'guided'
     check_depth(fusion.process(frame()).estimate, true_depth_m(PINHOLE))
+
+
+def test_a_mask_that_is_none_is_refused_and_the_settings_before_hold(tmp_path):
+    fusion = pipeline()
+    before, method, calibrator = fusion.config, fusion.method, fusion.calibrator
+    changes = {'method': 'nearest', 'mask.file': str(tmp_path / 'no.png')}
+    with pytest.raises(GeometryError, match=r'no\.png'):
+        fusion.reconfigure(replaced(before, changes))
+    assert fusion.config is before
+    assert fusion.method is fusion.wanted is method
+    assert fusion.calibrator is calibrator
+    assert fusion.process(frame()).method == 'guided'
 
 
 def test_the_size_of_a_view_is_known_before_it_is_made():
