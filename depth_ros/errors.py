@@ -5,7 +5,9 @@ A message gives the offending value and the way out. Catch `DepthRosError` to ca
 
 from __future__ import annotations
 
+import functools
 import importlib
+import os
 import re
 import shutil
 from types import ModuleType
@@ -16,9 +18,14 @@ def callable_here(text: str) -> str:
 
     colcon puts the command where only `ros2 run` finds it.
     """
-    if shutil.which('depth_ros') is None and shutil.which('ros2') is not None:
+    if _is_found_by_ros2_only(os.environ.get('PATH', '')):
         return text.replace('`depth_ros ', '`ros2 run depth_ros depth_ros ')
     return text
+
+
+@functools.cache  # a node that drops frames makes many messages; PATH hardly ever changes
+def _is_found_by_ros2_only(path: str) -> bool:
+    return not shutil.which('depth_ros', path=path) and bool(shutil.which('ros2', path=path))
 
 
 class DepthRosError(Exception):

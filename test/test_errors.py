@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -58,8 +57,10 @@ def test_what_works_is_returned() -> None:
     ],
 )
 def test_commands_in_a_message_can_be_typed_where_it_is_read(
-    monkeypatch: pytest.MonkeyPatch, on_path: set[str], said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, on_path: set[str], said: str
 ) -> None:
     """After colcon only `ros2 run` finds ours; an error of an error is changed once."""
-    monkeypatch.setattr(shutil, 'which', lambda name: name if name in on_path else None)
+    for name in on_path:
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv('PATH', str(tmp_path))
     assert str(DepthRosError(str(DepthRosError('Run `depth_ros doctor`.')))) == said
