@@ -19,7 +19,7 @@ from depth_ros import __version__
 from depth_ros.cli.signals import tidied
 from depth_ros.engines.base import PROVIDERS
 from depth_ros.engines.cpu import import_torch
-from depth_ros.engines.open import Candidate, candidates
+from depth_ros.engines.open import NO_GPU_DEVICE, Candidate, candidates
 from depth_ros.errors import DepthRosError, EngineError
 from depth_ros.evaluation.report import json_text, markdown
 from depth_ros.files import write_atomic
@@ -28,6 +28,7 @@ from depth_ros.models.weights import is_fetched, weights_path
 
 LEAST_S = 5.0  # a step is not begun with less time left
 MEASURING_S = 10.0  # given to the runs of one network on one backend
+SHOWN = 200  # characters of an output that makes no sense
 
 
 class Network(NamedTuple):
@@ -179,7 +180,7 @@ def _provider_obstacle(provider: str, cuda: Candidate) -> str:
     known = onnxruntime.get_available_providers()
     if PROVIDERS[provider] not in known:
         return f'This ONNX Runtime has no {PROVIDERS[provider]}; onnxruntime-gpu has it.'
-    return cuda.obstacle if 'no device file' in cuda.obstacle else ''
+    return cuda.obstacle if cuda.obstacle == NO_GPU_DEVICE else ''
 
 
 class _Bench:
@@ -298,7 +299,15 @@ class _Bench:
             lines = answer.stderr.strip().splitlines() or [f'exit code {answer.returncode}']
             self._skip(what, lines[-1].removeprefix(f'depth_ros {command}: '))
             return {}
-        return json.loads(answer.stdout)
+        try:
+            printed = json.loads(answer.stdout)
+        except json.JSONDecodeError:  # a library has printed, too
+            printed = None
+        if not isinstance(printed, dict):
+            said = ' '.join(answer.stdout.split())[:SHOWN]
+            self._skip(what, f'What it printed is no JSON object: {said or "nothing"}')
+            return {}
+        return printed
 
     def _skip(self, what: str, why: str) -> None:
         self._report.not_run.append({'what': what, 'why': why})

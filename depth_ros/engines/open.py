@@ -40,6 +40,9 @@ _DEVICES = Path('/dev')
 _GPU_DEVICES = ('nvidia[0-9]*', 'nvhost-*gpu*', 'nvgpu', 'nvmap', 'dxg', 'kfd')
 """Device files of GPUs that PyTorch calls CUDA: PCIe, Jetson, Windows' subsystem, ROCm."""
 
+NO_GPU_DEVICE = 'There is no device file of a GPU in /dev.'
+"""The obstacle of a candidate on a GPU where none can be, whatever is installed."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -255,7 +258,7 @@ def _no_gpu_device() -> bool:
 
 def _tensorrt_obstacle() -> str:
     if _no_gpu_device():
-        return 'There is no device file of a GPU in /dev.'
+        return NO_GPU_DEVICE
     try:
         import_tensorrt()
     except DepthRosError as error:
@@ -265,7 +268,7 @@ def _tensorrt_obstacle() -> str:
 
 def _cuda_obstacle() -> str:
     if _no_gpu_device():
-        return 'There is no device file of a GPU in /dev.'
+        return NO_GPU_DEVICE
     try:
         torch = import_torch()
     except MissingDependencyError as error:

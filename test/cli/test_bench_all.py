@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,30 @@ def test_time_that_is_over_is_said_and_is_no_result(
     assert report['latency'] == report['exports'] == []
     reasons = {row['why'] for row in report['not_run']}
     assert 'The 0 minutes were over (--minutes).' in reasons
+
+
+@pytest.mark.parametrize(
+    ('printed', 'said'),
+    [('Hello from libx\n{}', 'Hello from libx {}'), ('[1]', '[1]'), (' ', 'nothing')],
+)
+def test_a_step_whose_output_is_no_object_is_skipped_and_says_so(
+    plan: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    printed: str,
+    said: str,
+) -> None:
+    """As when a library prints on its own account."""
+    plan(bench_all.Network('lite', (480, 640)))
+
+    def run(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(arguments, 0, printed, '')
+
+    monkeypatch.setattr(bench_all.subprocess, 'run', run)
+    assert main(['bench', '--all', '-o', str(tmp_path)]) == 2
+    reasons = {row['what']: row['why'] for row in report_of(tmp_path)['not_run']}
+    expected = f'What it printed is no JSON object: {said}'
+    assert reasons['lite 480x640: export in fp32'] == expected
 
 
 def test_weights_are_made_up_unless_fetched_and_it_is_said(
