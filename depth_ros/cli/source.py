@@ -45,7 +45,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         '--strict',
         action='store_true',
         help=f'exit with code {EXIT_SKIPPED} if an image was skipped because it, its sweep or its '
-        'truth is missing or broken; by default a line tells, and the code is 0',
+        'truth is missing or broken; by default a line tells, and the code is 0 unless the run '
+        'ended early',
     )
     parser.add_argument(
         '--set',
@@ -68,11 +69,15 @@ def open_source(args: argparse.Namespace, estimator: CameraEstimator | None = No
 
 
 def tell_lost(args: argparse.Namespace, lost: Sequence[LostImage], of: int) -> int:
-    """Warn on stderr of images that were skipped; the exit code that this means."""
+    """Warn on stderr of images that were skipped; the exit code that this means.
+
+    A run that ended early has not done what it was asked for, `--strict` or not.
+    """
     if not lost:
         return 0
     print(f'warning: {in_words(lost, of)}', file=sys.stderr)
-    return EXIT_SKIPPED if args.strict else 0
+    has_ended = any(image.ended for image in lost)
+    return EXIT_SKIPPED if args.strict or has_ended else 0
 
 
 def parse_config(settings: Sequence[str], method: str) -> PipelineConfig:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 
 from depth_ros.cli.main import main
 from depth_ros.cli.source import EXIT_SKIPPED
+from depth_ros.datasets.lost import NOT_TRIED, LostImage, in_words
+from depth_ros.errors import EngineError
+from depth_ros.frame import CameraView, DepthEstimate
+from depth_ros.methods.guided import Guided
 
 GUIDED = ('--method', 'guided')
 
@@ -139,6 +145,81 @@ def test_where_nothing_is_left_the_first_loss_is_told(
         assert err.count('\n') == 1
         assert 'wall, front_0: ' in err
         assert 'sweep.bin: no such cloud file. None of the 3 images could be used' in err
+
+
+def fails_at(monkeypatch: pytest.MonkeyPatch, index: int, error: Exception) -> None:
+    """Have `guided` raise at an image, which its call number tells, and do the others."""
+    calls, estimate = itertools.count(), Guided.estimate
+
+    def failing(self: Guided, view: CameraView) -> DepthEstimate:
+        if next(calls) == index:
+            raise error
+        return estimate(self, view)
+
+    monkeypatch.setattr(Guided, 'estimate', failing)
+
+
+@pytest.mark.parametrize(
+    'error',
+    [ValueError('a\nb'), cv2.error('a b'), MemoryError('a b')],
+    ids=lambda e: type(e).__name__,
+)
+def test_a_foreign_error_costs_its_image_only(
+    wall: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    out = tmp_path / 'out'
+    for command in (['run', str(wall), '-o', str(out), '--format', 'npz'], ['eval', str(wall)]):
+        with monkeypatch.context() as patch:
+            fails_at(patch, 1, error)
+            assert main([*command, *GUIDED]) == 0
+        err = capsys.readouterr().err
+        reason = f'{type(error).__name__}: a b'
+        warning = f'warning: 1 of 3 images skipped: front_1. The first: {reason}\n'
+        assert err.endswith(warning)
+    assert {path.name for path in out.glob('*.npz')} == {'front_0.npz', 'front_2.npz'}
+
+
+def test_what_was_done_is_kept_when_an_engine_fails_later(
+    wall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --strict too the exit code tells that the run is not whole."""
+    out, file = tmp_path / 'out', tmp_path / 'scores.json'
+    run = ['run', str(wall), '-o', str(out), '--format', 'npz', '--json']
+    for command in (run, ['eval', str(wall), '--json', str(file)]):
+        with monkeypatch.context() as patch:
+            fails_at(patch, 1, EngineError('The GPU is gone.'))
+            assert main([*command, *GUIDED]) == EXIT_SKIPPED
+        said = capsys.readouterr()
+        assert said.err.endswith(
+            'warning: 2 of 3 images skipped: front_1, image 2. The first: The GPU is gone. '
+            'No image after front_1 was tried.\n'
+        )
+        if command is run:
+            summary = json.loads(said.out)
+    assert {path.name for path in out.glob('*.npz')} == {'front_0.npz'}
+    assert [row['image'] for row in summary['images']] == ['front_0']
+    assert [image['reason'] for image in summary['skipped']] == ['The GPU is gone.', NOT_TRIED]
+    scores = json.loads(file.read_text())
+    assert (scores['images'], scores['skipped']) == (1, 2)
+
+
+def test_an_engine_that_fails_at_the_first_image_is_an_error(
+    wall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_at(monkeypatch, 0, EngineError('There is no GPU.'))
+    assert main(['run', str(wall), '-o', str(tmp_path / 'out'), *GUIDED]) == 2
+    assert capsys.readouterr().err == 'depth_ros run: There is no GPU.\n'
+
+
+def test_where_a_run_ended_is_told_beside_the_first_loss() -> None:
+    lost = [LostImage('a', '', 'Torn.'), LostImage('b', '', 'No GPU.', ended=True)]
+    assert in_words(lost, 9) == (
+        '2 of 9 images skipped: a, b. The first: Torn. No image after b was tried: No GPU.'
+    )
 
 
 def test_many_losses_are_counted_and_the_first_five_named(
