@@ -11,7 +11,7 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,25 +66,46 @@ class GraphReport:
 def publishers_of(node: Node, topics: Iterable[str] | None = None) -> list[Endpoint]:
     """Publishers of topics (full names; None = all) but those of the node itself."""
     topics = _topics(node) if topics is None else topics
-    return list(_others(node, node.get_publishers_info_by_topic, topics))
+    return list(_others(node, 'publishers', topics))
 
 
 def subscriptions_of(node: Node, topics: Iterable[str] | None = None) -> list[Endpoint]:
     """Subscriptions to topics (full names; None = all) but those of the node itself."""
     topics = _topics(node) if topics is None else topics
-    return list(_others(node, node.get_subscriptions_info_by_topic, topics))
+    return list(_others(node, 'subscriptions', topics))
 
 
 def _topics(node: Node) -> list[str]:
     return [topic for topic, _ in node.get_topic_names_and_types()]
 
 
-def _others(
-    node: Node, infos: Callable[[str], Iterable[Any]], topics: Iterable[str]
-) -> Iterator[Endpoint]:
+def infos_of(node: Any, kind: str, topic: str) -> list[Any]:
+    """`TopicEndpointInfo` of each end of a topic, by its full name as it is on the network.
+
+    rclpy remaps the name that it is given, so that a topic whose own name is remapped would be
+    looked up under another one. Such a topic is asked for by the name that it has in DDS; where
+    the middleware has no such names, it is asked for as it is.
+
+    Args:
+        node: node whose graph is asked.
+        kind: `publishers` or `subscriptions`.
+        topic: full name.
+    """
+    ask = getattr(node, f'get_{kind}_info_by_topic')
+    if node.resolve_topic_name(topic) == topic:
+        return list(ask(topic))
+    infos = [info for name in (f'rt{topic}', topic) for info in ask(name, no_mangle=True)]
+    for info in infos:  # sensor_msgs::msg::dds_::Image_ is sensor_msgs/msg/Image
+        if '::dds_::' in info.topic_type:
+            plain = info.topic_type.replace('::dds_::', '::').removesuffix('_')
+            info.topic_type = plain.replace('::', '/')
+    return infos
+
+
+def _others(node: Node, kind: str, topics: Iterable[str]) -> Iterator[Endpoint]:
     own = node.get_fully_qualified_name()
     for topic in topics:
-        for info in infos(topic):
+        for info in infos_of(node, kind, topic):
             name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
             if name != own:
                 yield endpoint(topic, info.topic_type, name, info.qos_profile)

@@ -9,13 +9,9 @@ from typing import Any
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import (
-    DurabilityPolicy,
-    HistoryPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_policy_name_from_kind,
-)
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from depth_ros.nodes.graph_report import infos_of
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -104,7 +100,6 @@ class AdaptiveSubscription:
         message_count: messages received.
         last_receive_ns: `time.monotonic_ns()` of the last message, or None.
         incompatible_count: publishers seen whose QoS does not match ours, at the time.
-        incompatible_policy: name of the policy that did not match last, such as RELIABILITY.
         reliability: what is asked for now.
         durability: likewise.
     """
@@ -124,7 +119,6 @@ class AdaptiveSubscription:
         self.message_count = 0
         self.last_receive_ns: int | None = None
         self.incompatible_count = 0
-        self.incompatible_policy = ''
         self.reliability = _FIXED.get(mode, ReliabilityPolicy.RELIABLE)
         self.durability = DurabilityPolicy.VOLATILE
         self.given_topic = topic
@@ -152,7 +146,7 @@ class AdaptiveSubscription:
         """Subscribe anew if the publishers now call for another quality of service."""
         publishers = [
             info
-            for info in self._node.get_publishers_info_by_topic(self.topic)
+            for info in infos_of(self._node, 'publishers', self.topic)
             if info.topic_type == self.type_name
         ]
         if not publishers:
@@ -191,7 +185,6 @@ class AdaptiveSubscription:
 
     def _on_incompatible(self, event: Any) -> None:
         self.incompatible_count += event.total_count_change
-        self.incompatible_policy = qos_policy_name_from_kind(event.last_policy_kind)
         if self._timer is not None:
             self.refresh()
 

@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Int32
 
+from depth_ros.nodes.graph_report import publishers_of, subscriptions_of
 from depth_ros.nodes.qos import (
     AdaptiveSubscription,
     PolledSubscription,
@@ -96,7 +97,6 @@ def test_every_combination_but_one_receives(
     if (mode, offered) == ('reliable', BEST_EFFORT):
         wait_until(lambda: subscription.incompatible_count == 1)
         stream.send()
-        assert subscription.incompatible_policy == 'RELIABILITY'
         assert subscription.message_count == 0
         assert subscription.last_receive_ns is None
         return
@@ -243,3 +243,43 @@ def test_a_volatile_publisher_beside_a_latched_one_is_heard_too(
     volatile = Stream(ros, RELIABLE, 'talker')
     wait_until(volatile.until(lambda: received[-1] > 0), timeout_s=30.0)
     assert subscription.durability == VOLATILE
+
+
+REMAPPED = ['--ros-args', '-r', 'numbers:=/there', '-r', 'there:=/out']
+
+
+def test_publishers_are_looked_up_under_the_name_that_is_listened_to(
+    ros: Any, wait_until: Wait
+) -> None:
+    """A remapped name that another rule would remap again."""
+    listener = ros.node('listener', cli_args=REMAPPED)
+    own = listener.create_publisher(Int32, 'there', keep_last(2))
+    assert own.topic_name == '/out'
+    subscription = AdaptiveSubscription(listener, Int32, 'numbers', lambda _: None)
+    assert subscription.topic == '/there'
+    talker = ros.node('talker')
+    best_effort = talker.create_publisher(Int32, 'there', keep_last(2, BEST_EFFORT))
+    wait_until(lambda: subscription.reliability == BEST_EFFORT)
+    (found,) = publishers_of(listener, ['/there'])
+    assert (found.node, found.type) == ('/talker', 'std_msgs/msg/Int32')
+    assert found.reliability == 'best_effort'
+    wait_until(lambda: [p.node for p in publishers_of(talker, ['/out'])] == ['/listener'])
+    assert publishers_of(listener, ['/out']) == []  # its own
+    ear = ros.node('ear')
+    ear.create_subscription(Int32, 'there', print, 1)
+    wait_until(lambda: [s.node for s in subscriptions_of(listener, ['/there'])] == ['/ear'])
+    talker.destroy_publisher(best_effort)
+    wait_until(lambda: publishers_of(listener, ['/there']) == [])
+
+
+def test_publishers_of_a_name_that_is_remapped_away_are_not_those_of_a_misspelt_one(
+    ros: Any, wait_until: Wait
+) -> None:
+    listener = ros.node('listener', cli_args=['--ros-args', '-r', 'numbers:=/camera/typo'])
+    talker = ros.node('talker')
+    talker.create_publisher(Int32, 'numbers', keep_last())
+    wait_until(lambda: publishers_of(listener, ['/numbers']))
+    subscription = AdaptiveSubscription(listener, Int32, 'numbers', lambda _: None)
+    assert publishers_of(listener, [subscription.topic]) == []
+    (found,) = (p for p in publishers_of(listener) if p.type == 'std_msgs/msg/Int32')
+    assert (found.topic, found.node) == ('/numbers', '/talker')
