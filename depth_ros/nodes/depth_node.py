@@ -14,7 +14,7 @@ from depth_ros.frame import DepthKind
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.nodes.intake import FrameIntake, Job, Received
-from depth_ros.nodes.monitor import FrameTimes, Monitor
+from depth_ros.nodes.monitor import FrameTimes, MethodInUse, Monitor
 from depth_ros.nodes.node_config import LIVE_DEFAULTS, NodeConfig
 from depth_ros.nodes.process import ManagedNode, steady_clock
 from depth_ros.nodes.publishers import DepthPublishers
@@ -244,7 +244,7 @@ class DepthNode(ManagedNode):
         self._monitor.report(
             {name: (self._inputs[name], self._timeout_s(name)) for name in self._inputs},
             once=('camera_info',),
-            method=(pipeline.method_name, reason, pipeline.method.needs_lidar),
+            method=MethodInUse(pipeline.method_name, reason, pipeline.method.needs_lidar),
             upgrade=self._upgrade.status,
             more_drops=self._drops(),
             why=self._why,

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from depth_ros.nodes.meters import Flow
-from depth_ros.nodes.reasons import BUSY, NOBODY_LISTENS, cause_of
+from depth_ros.nodes.reasons import BUSY, NOBODY_LISTENS, NOT_READY, cause_of
 from depth_ros.pipeline.calibration import MIN_RETURNS_FOR_ALARM, LiveAccuracy
 from depth_ros.pipeline.clocks import Cause
 from depth_ros.pipeline.preparation import UpgradeStatus
@@ -20,8 +20,6 @@ STALE_AFTER_S = 3.0
 MAX_MEDIAN_ERROR_M = 0.7
 """A method that goes by returns misses half of the held-out ones by more only where something is
 in the wrong place; depth of an image alone may be off by that and say so."""
-PASSING = frozenset({BUSY, 'not_ready'})
-"""Reasons that are no error as long as something goes out, or that end by themselves."""
 LOST_SHARE = 0.2
 AHEAD_S = 0.1
 APART_S = 0.5
@@ -140,7 +138,7 @@ class Snapshot:
         judged_s: time since the frame that the figures are of.
         has_lidar: whether there is one at all.
         needs_lidar: whether the method goes by its returns.
-        listeners: what keeps subscribers of the outputs from hearing, by topic.
+        listeners: why subscribers of outputs receive nothing, by topic.
     """
 
     inputs: tuple[TopicHealth, ...]
@@ -206,7 +204,7 @@ def judge_output(snapshot: Snapshot) -> list[Finding]:
     if snapshot.problem is not None and snapshot.problem[0] not in told:
         reason, text = snapshot.problem
         found.append(Finding(Level.WARN, f'frame {reason}', f'{reason}: {text}', True))
-    if failure := snapshot.upgrade.failure:
+    if (failure := snapshot.upgrade.failure) and NOT_READY not in told:
         found.append(Finding(Level.WARN, 'method', failure, True))
     found += [
         Finding(Level.WARN, f'{c.key} {topic}', f'{topic}: {_words(c)}')
@@ -232,6 +230,8 @@ def _judge_flow(snapshot: Snapshot) -> list[Finding]:
         return []
     reason = next(iter(flow.lost))
     cause = snapshot.why(reason) or cause_of(reason)
+    if reason == NOT_READY and snapshot.upgrade.failure:
+        cause = Cause('method_failed', snapshot.upgrade.failure, '')
     if reason == BUSY:
         cause = cause._replace(sentence=_busy(snapshot) or cause.sentence)
     others = ''.join(f', {n} {name}' for name, n in list(flow.lost.items())[1:])
@@ -240,7 +240,8 @@ def _judge_flow(snapshot: Snapshot) -> list[Finding]:
         f'({flow.lost[reason]} {reason}{others}): {_words(cause)}'
     )
     most = lost >= ERROR_SHARE * flow.decided and flow.seconds > ERROR_AFTER_S
-    is_error = (nothing and reason != 'not_ready') or (most and reason not in PASSING)
+    ends_by_itself = reason == NOT_READY and bool(snapshot.upgrade.step)
+    is_error = (nothing or (most and reason != BUSY)) and not ends_by_itself
     level = Level.ERROR if is_error else Level.WARN
     return [Finding(level, f'flow {reason} {cause.key}', text)]
 

@@ -46,6 +46,20 @@ class FrameTimes(NamedTuple):
     completed_ns: int
 
 
+class MethodInUse(NamedTuple):
+    """What makes the depth now.
+
+    Attributes:
+        name: of the method.
+        reason: why this one.
+        needs_lidar: whether it goes by returns, and gives nothing without.
+    """
+
+    name: str
+    reason: str
+    needs_lidar: bool
+
+
 class Monitor:
     """What a node has done since it was configured, and the report of it.
 
@@ -67,7 +81,6 @@ class Monitor:
         self._node = node
         self._name = node.get_fully_qualified_name().lstrip('/')
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', keep_last(5))
-        self._loss = LossMeter()
         self.listen()
 
     def listen(self) -> None:
@@ -76,6 +89,7 @@ class Monitor:
         self._fed_ns: int | None = None  # images come since then, and nothing has gone out
         self._input_rates: dict[str, RateMeter] = {}
         self._ages: dict[str, StampAge] = {}
+        self._loss = LossMeter()
         self._flow, self._voice = FlowMeter(), Voice()
         self._graph: list[Endpoint] = []
         self._graph_s = 0.0
@@ -139,7 +153,7 @@ class Monitor:
         self,
         inputs: Mapping[str, tuple[AdaptiveSubscription, float]],
         once: Sequence[str],
-        method: tuple[str, str, bool],
+        method: MethodInUse,
         upgrade: UpgradeStatus,
         more_drops: Mapping[str, int],
         why: Callable[[str], Cause | None],
@@ -150,7 +164,7 @@ class Monitor:
         Args:
             inputs: subscription and the silence that is reported [s], by name.
             once: names of inputs of which one message is enough for good.
-            method: the method in use, why, and whether it goes by returns.
+            method: the method in use.
             upgrade: how far a better one is.
             more_drops: drops that others count.
             why: what is known of a reason of drops beyond the table of reasons.
@@ -163,12 +177,19 @@ class Monitor:
         images = self._input_rates.get('image')
         snapshot = Snapshot(
             inputs=tuple(
-                self._health(name, *inputs[name], now_ns, name in once) for name in inputs
+                self._health(
+                    name,
+                    *inputs[name],
+                    now_ns,
+                    once=name in once,
+                    required=name != 'points' or method.needs_lidar,
+                )
+                for name in inputs
             ),
             output_hz=self._output_rate.rate_hz(now_ns),
-            method=method[0],
-            method_reason=method[1],
-            needs_lidar=method[2],
+            method=method.name,
+            method_reason=method.reason,
+            needs_lidar=method.needs_lidar,
             upgrade=upgrade,
             drops=drops,
             flow=self._flow.add(now_ns, images.count if images else 0, self._published, drops),
@@ -207,7 +228,9 @@ class Monitor:
         subscription: AdaptiveSubscription,
         timeout_s: float,
         now_ns: int,
+        *,
         once: bool,
+        required: bool,
     ) -> TopicHealth:
         last_ns = subscription.last_receive_ns
         silent_s = (now_ns - (last_ns or self._since_ns)) / 1e9
@@ -221,6 +244,7 @@ class Monitor:
             rate_hz=rate.rate_hz(now_ns) if rate is not None else 0.0,
             silent_s=silent_s,
             timeout_s=timeout_s,
+            required=required,
             trouble=self._trouble(subscription, silent_s > timeout_s),
             age_s=ages.median_s() if ages is not None and not simulated else None,
         )
@@ -242,7 +266,7 @@ class Monitor:
         return explain_silence(listener, publishers, subscription.given_topic, silent)
 
     def _deaf_listeners(self, outputs: Sequence[Any]) -> dict[str, Cause]:
-        """Why subscribers of outputs hear nothing, by topic."""
+        """Why subscribers of outputs receive nothing, by topic."""
         found = {}
         for publisher in outputs:
             topic = publisher.topic_name

@@ -11,6 +11,7 @@ NOBODY_LISTENS = 'nobody_listens'
 RECONFIGURED = 'reconfigured'
 DEACTIVATED = 'deactivated'
 BUSY = 'busy'
+NOT_READY = 'not_ready'
 
 NO_FAULT = frozenset({NOBODY_LISTENS, RECONFIGURED, DEACTIVATED})
 """Reasons that say nothing of anybody's health."""
@@ -96,7 +97,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
         'no LiDAR return falls into the image',
         'Check the extrinsic and projection.min_range_m and max_range_m.',
     ),
-    'not_ready': (
+    NOT_READY: (
         'the method is still being prepared',
         'Wait; `preparing` in the status `output` tells how far it is.',
     ),
@@ -129,8 +130,3 @@ def cause_of(reason: str) -> Cause:
     """What a reason means; one that nobody has foreseen by its name."""
     sentence, way_out = _TABLE.get(reason, (f'an error of the kind {reason} came up', _REPORT))
     return Cause(reason, sentence, callable_here(way_out))
-
-
-def is_known(reason: str) -> bool:
-    """Whether the table has a reason."""
-    return reason in _TABLE

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, PointField
 
 from depth_ros.errors import MethodError, NodeError, reason_of
 from depth_ros.nodes import depth_node
-from depth_ros.nodes.convert import ns_to_stamp
+from depth_ros.nodes.convert import ns_to_stamp, stamp_to_ns
 from depth_ros.pipeline import upgrade
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -118,7 +118,7 @@ def test_duplicates_and_late_messages_are_counted(rig):
         what='duplicates',
     )
     late = one.image_msg()
-    late.header.stamp = ns_to_stamp(image.header.stamp.sec * 10**9 - 500_000_000)
+    late.header.stamp = ns_to_stamp(stamp_to_ns(image.header.stamp) - 500_000_000)
     one.image.publish(late)
     one.wait_until(lambda: one.dropped('late_image'), what='the late image')
     recovers(one)

@@ -22,6 +22,7 @@ from depth_ros.nodes.meters import Flow, FlowMeter, LossMeter, StampAge
 from depth_ros.nodes.reasons import NO_FAULT
 from depth_ros.pipeline.calibration import LiveAccuracy
 from depth_ros.pipeline.clocks import Cause
+from depth_ros.pipeline.preparation import UpgradeStatus
 
 S, MS = 1_000_000_000, 1_000_000
 IMAGE = TopicHealth('/image', 50, 10.0, 0.1, 1.0, age_s=0.05)
@@ -85,8 +86,19 @@ def test_an_overload_tells_how_long_the_method_takes_and_what_to_do() -> None:
 
 
 def test_a_method_that_is_prepared_is_a_warning_however_long() -> None:
-    (finding,) = judge_output(starved('not_ready'))
+    step = UpgradeStatus(step='mono 252x840: exporting')
+    (finding,) = judge_output(starved('not_ready', upgrade=step))
     assert finding.level == Level.WARN
+
+
+def test_a_method_that_is_never_ready_is_an_error_and_says_why_once() -> None:
+    failure = 'mono 252x840 could not be prepared: out of memory. It is tried again later'
+    (finding,) = judge_output(starved('not_ready', upgrade=UpgradeStatus(failure=failure)))
+    assert finding.level == Level.ERROR
+    assert finding.text.endswith(f'(50 not_ready): {failure}')
+    assert not finding.is_logged
+    (finding,) = judge_output(starved('not_ready'))  # nor is anybody at it
+    assert finding.level == Level.ERROR
 
 
 def test_a_worker_that_never_comes_back_is_told() -> None:

@@ -290,11 +290,11 @@ def test_frames_before_the_network_is_ready_are_counted_and_told(started, engine
     assert one.value('output', 'method chosen because').endswith('it runs on fake fp32 on cpu')
 
 
-def test_a_network_that_cannot_run_is_a_warning_and_no_crash(started, engines):
+def test_a_network_that_cannot_run_is_an_error_and_no_crash(started, engines):
     engines.fault = EngineError('there is no room for it')
     one = started()
-    one.send_until(lambda: 'no room' in one.value('output', 'message'), 'the warning')
-    assert one.value('output', 'level') == '1'
+    one.send_until(lambda: one.value('output', 'level') == '2', 'the error')
+    assert one.value('output', 'message').count('there is no room for it') == 1
     assert not one.depth
     engines.fault = None
     changed = one.node.set_parameters([Parameter('mono.short_side_px', value=70)])[0]

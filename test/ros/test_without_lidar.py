@@ -66,6 +66,9 @@ def test_it_is_published_while_the_lidar_is_silent(blind):
     values = np.frombuffer(one.depth[-1].data, np.float32)
     np.testing.assert_allclose(values, DEPTH_M)
     assert one.dropped('no_sweep') == 0
+    silent = '/points: no message yet'
+    listen_until(one, lambda: silent in one.value('inputs', 'message'), silent, send_image)
+    assert one.value('inputs', 'level') == '1'  # depth goes out all the same
 
 
 def test_images_that_find_a_sweep_still_use_it(blind):
