@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'depth_ros'
+BESIDE = ('test', 'benchmarks', 'launch')
 MAX_LINES = 400
 
 # What each layer may import besides itself.
@@ -98,11 +99,16 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
         todo += [(child, at_import and not is_function) for child in body]
 
 
+def too_long(path: str, source: str) -> list[str]:
+    """A complaint about a file with too many lines."""
+    lines = len(source.splitlines())
+    return [f'{path}: {lines} lines, at most {MAX_LINES}'] if lines > MAX_LINES else []
+
+
 def violations(path: str, source: str) -> list[str]:
     """What is wrong with the file at `path` relative to the package."""
     layer = path.removesuffix('.py').split('/')[0]
-    lines = len(source.splitlines())
-    found = [f'{path}: {lines} lines, at most {MAX_LINES}'] if lines > MAX_LINES else []
+    found = too_long(path, source)
     for name, at_import in imports(ast.parse(source)):
         root, _, rest = name.partition('.')
         if root == 'depth_ros':
@@ -127,6 +133,13 @@ def test_source_tree_keeps_the_rules() -> None:
         for file in files
         for text in violations(file.relative_to(PACKAGE).as_posix(), file.read_text())
     ]
+    assert not found, '\n'.join(found)
+
+
+def test_what_is_beside_the_package_is_no_longer_than_its_files() -> None:
+    files = [file for folder in BESIDE for file in (PACKAGE.parent / folder).rglob('*.py')]
+    assert Path(__file__) in files
+    found = [text for file in files for text in too_long(str(file), file.read_text())]
     assert not found, '\n'.join(found)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from pathlib import Path
@@ -10,65 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from calib_folder import POINTS, SIZE, T_CAPTURE, T_LEFT, K, change, write_folder
 
 from depth_ros.datasets.base import iterate
 from depth_ros.datasets.calib import load_calib
 from depth_ros.datasets.folder import open_folder
 from depth_ros.errors import DatasetError
 from depth_ros.geometry.camera import Intrinsics
-
-K = [[10.0, 0, 3.5], [0, 11.0, 1.5], [0, 0, 1]]
-T_LEFT = [[0, -1, 0, 0.1], [0, 0, -1, 0.2], [1, 0, 0, 0.3], [0, 0, 0, 1]]
-T_CAPTURE = [[0, -1, 0, 0.5], [0, 0, -1, 0.2], [1, 0, 0, 0.3], [0, 0, 0, 1]]
-POINTS = np.array([[5, 0, 1], [6, 1, -1]], np.float32)
-SIZE = {'width': 8, 'height': 4}
-
-
-def calibration():
-    camera = {**SIZE, 'model': 'pinhole', 'rectified': True, 'K': K, 'D': []}
-    content = {
-        'cameras': {
-            'left': {**camera, 'T_cam_lidar': T_LEFT},
-            'right': {**camera, 'T_cam_lidar': None},
-        },
-        'lidar': {'format': 'bin_f32', 'fields': ['x', 'y', 'z']},
-        'depth': {'encoding': 'uint16 png', 'scale': 0.001, 'invalid': 0, 'invalid_also': 65535},
-        'frames': [
-            {
-                'id': 'a',
-                't': 0.3,
-                't_lidar': 0.29,
-                'images': {'left': 'left/a.png'},
-                'lidar': 'a.bin',
-                'sparse_depth': {'left': 'sparse.png'},
-                'depth_gt': {'left': 'gt.png'},
-            },
-            {'id': 'b', 't': 0.4, 'images': {'right': 'right.png', 'left': 'left/b.png'}},
-        ],
-    }
-    return copy.deepcopy(content)  # tests alter it
-
-
-def write_folder(root: Path, content) -> Path:
-    (root / 'left').mkdir(exist_ok=True)
-    colour = np.zeros((4, 8, 3), np.uint8)
-    colour[..., 0] = 200  # OpenCV's order: blue
-    for name in ('left/a.png', 'left/b.png'):
-        cv2.imwrite(str(root / name), colour)
-    cv2.imwrite(str(root / 'right.png'), np.full((4, 8), 77, np.uint8))
-    depth = np.zeros((4, 8), np.uint16)
-    depth[1, 2], depth[3, 7] = 2500, 65535
-    cv2.imwrite(str(root / 'sparse.png'), depth)
-    depth[0, 0] = 1
-    cv2.imwrite(str(root / 'gt.png'), depth)
-    POINTS.tofile(root / 'a.bin')
-    (root / 'calib.json').write_text(json.dumps(content))
-    return root
-
-
-@pytest.fixture
-def content():
-    return calibration()
 
 
 def test_samples_come_by_frame_then_camera(tmp_path, content):
@@ -177,19 +124,6 @@ def test_camera_without_k_lists_but_does_not_load(tmp_path, content, missing):
         load_calib(tmp_path)
 
 
-def change(*keys, to=None, drop=False):
-    def apply(content):
-        *path, last = keys
-        for key in path:
-            content = content[key]
-        if drop:
-            del content[last]
-        else:
-            content[last] = to
-
-    return apply
-
-
 WRONG_AT_OPENING = [
     (change('cameras', to=[]), 'wanted an object with a `cameras` object'),
     (change('cameras', 'left', 'width', drop=True), "cameras: left: 'width' is missing"),
@@ -252,16 +186,6 @@ WRONG_AT_LOADING = [
     (change('lidar', 'fields', to=['x', 'y', 'z', 'w', 'v']), '24 bytes are no whole number'),
     (change('lidar', 'fields', to=['x', 'y', 'r']), 'wanted single columns x, y, z'),
 ]
-WRONG_TRUTH = [
-    (change('frames', 0, 'depth_gt', 'left', to='right.png'), 'right.png: depth must be one ch'),
-    (change('frames', 0, 'depth_gt', 'left', to='gone.png'), 'gone.png: no such image'),
-    (
-        change(
-            'depth_camera', to={'width': 4, 'height': 2, 'K': K, 'T_cam_depth': np.eye(4).tolist()}
-        ),
-        'gt.png: depth is 8x4, its camera 4x2',
-    ),
-]
 
 
 @pytest.mark.parametrize(('alter', 'message'), WRONG_AT_LOADING)
@@ -270,87 +194,6 @@ def test_wrong_files_are_named_when_they_are_read(tmp_path, content, alter, mess
     dataset = open_folder(write_folder(tmp_path, content))
     with pytest.raises(DatasetError, match=message):
         dataset.sample(0)
-
-
-@pytest.mark.parametrize(('alter', 'message'), WRONG_TRUTH)
-def test_an_image_whose_truth_is_lost_says_so_and_is_there(tmp_path, content, alter, message):
-    alter(content)
-    sample = open_folder(write_folder(tmp_path, content)).sample(0)
-    assert message in sample.truth_lost
-    assert sample.depth_gt_m is None
-    assert sample.frame.image.shape == (4, 8, 3)
-
-
-def test_truth_may_be_stored_in_another_way_than_sparse_depth(tmp_path, content):
-    truth_m = np.full((4, 8), 7.25)
-    truth_m[0] = np.nan, np.inf, -np.inf, -1.0, 0.0, 1e-3, 2.0, -9999.0
-    content['depth_gt'] = {'encoding': 'npy'}
-    content['frames'][0]['depth_gt']['left'] = 'truth.npy'
-    write_folder(tmp_path, content)
-    for dtype in (np.float64, np.float32, np.float16):
-        np.save(tmp_path / 'truth.npy', truth_m.astype(dtype))
-        sample = open_folder(tmp_path).sample(0)
-        assert sample.truth_lost == ''
-        assert sample.frame.sparse_m[1, 2] == 2.5
-        assert sample.depth_gt_m.dtype == np.float32
-        np.testing.assert_allclose(sample.depth_gt_m[0], [0] * 5 + [1e-3, 2, 0], rtol=1e-3)
-        assert (sample.depth_gt_m[1:] == 7.25).all()
-
-
-@pytest.mark.parametrize('scale', [None, 0.5])
-def test_whole_numbers_of_an_array_take_a_scale_as_well(tmp_path, content, scale):
-    content['depth_gt'] = {'encoding': 'npy', 'scale': scale} if scale else {'encoding': 'npy'}
-    content['frames'][0]['depth_gt']['left'] = 'truth.npy'
-    np.save(tmp_path / 'truth.npy', np.full((4, 8), 9, np.int32))
-    truth_m = open_folder(write_folder(tmp_path, content)).sample(0).depth_gt_m
-    assert (truth_m == 9 * (scale or 1)).all()
-
-
-@pytest.mark.parametrize('kind', ['disparity uint16 png', 'disparity npy'])
-def test_disparity_becomes_depth_by_focal_length_and_baseline(tmp_path, content, kind):
-    """256 units a pixel, 700 px and half a metre: 10 pixels are 35 m, and 0 is unknown."""
-    stereo = {'scale': 1 / 256, 'f_px': 700, 'baseline_m': 0.5, 'invalid_also': 3}
-    content['depth_gt'] = {'encoding': kind, **stereo}
-    name = 'truth.npy' if kind.endswith('npy') else 'truth.png'
-    content['frames'][0]['depth_gt']['left'] = name
-    stored = np.full((4, 8), 2560, np.uint16)
-    stored[0, :3] = 0, 3, 5120
-    write_folder(tmp_path, content)
-    if name == 'truth.npy':
-        np.save(tmp_path / name, stored)
-    else:
-        cv2.imwrite(str(tmp_path / name), stored)
-    truth_m = open_folder(tmp_path).sample(0).depth_gt_m
-    np.testing.assert_allclose(truth_m[0, :4], [0, 0, 17.5, 35], rtol=1e-6)
-    np.testing.assert_allclose(truth_m[1:], 35, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ('encoding', 'name', 'message'),
-    [
-        (
-            {'encoding': 'npy'},
-            'gt.png',
-            "encoding of depth is 'npy', this file is of another kind",
-        ),
-        ({'encoding': 'uint16 png', 'scale': 1}, 'a.npy', "`depth.encoding` to 'npy'"),
-        ({'encoding': 'npy'}, 'gone.npy', 'gone.npy: no such file'),
-        ({'encoding': 'npy'}, 'garbage.npy', 'garbage.npy: not readable as a NumPy array'),
-        ({'encoding': 'npy'}, 'words.npy', 'words.npy: depth must be numbers'),
-        ({'encoding': 'npy'}, 'flat.npy', r'flat.npy: depth must be (H, W) numbers, got (32,)'),
-        ({'encoding': 'npy'}, 'small.npy', 'small.npy: depth is 4x2, its camera 8x4'),
-        ({'encoding': 'npy'}, 'pickle.npy', 'pickle.npy: not readable as a NumPy array'),
-    ],
-)
-def test_truth_of_another_kind_is_named(tmp_path, content, encoding, name, message):
-    np.save(tmp_path / 'words.npy', np.full((4, 8), 'far'))
-    np.save(tmp_path / 'flat.npy', np.ones(32))
-    np.save(tmp_path / 'small.npy', np.ones((2, 4)))
-    np.save(tmp_path / 'pickle.npy', np.full((4, 8), {}), allow_pickle=True)
-    (tmp_path / 'garbage.npy').write_bytes(b'0123456789')
-    content['depth_gt'] = encoding
-    content['frames'][0]['depth_gt']['left'] = name
-    assert message in open_folder(write_folder(tmp_path, content)).sample(0).truth_lost
 
 
 def test_rings_come_with_the_points(tmp_path, content):
