@@ -6,15 +6,25 @@ import hashlib
 import os
 from pathlib import Path
 
+from depth_ros.errors import ConfigError
+
 
 def cache_dir(*parts: str) -> Path:
     """A folder of the user's cache, not made yet: weights, exported networks, plans.
 
     It is `$DEPTH_ROS_CACHE`, else `depth_ros` in `$XDG_CACHE_HOME` or `~/.cache`.
+
+    Raises:
+        ConfigError: `$DEPTH_ROS_CACHE` names the home of a user whom there is not.
     """
     own = os.environ.get('DEPTH_ROS_CACHE')
     if own:
-        return Path(own).expanduser().joinpath(*parts)
+        try:
+            return Path(own).expanduser().joinpath(*parts)
+        except RuntimeError as error:
+            raise ConfigError(
+                f'DEPTH_ROS_CACHE={own} is in the home of nobody; set it to a folder, or unset it.'
+            ) from error
     shared = os.environ.get('XDG_CACHE_HOME')
     root = Path(shared) if shared else Path.home() / '.cache'
     return root.joinpath('depth_ros', *parts)

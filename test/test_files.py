@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from depth_ros.files import write_atomic
+from depth_ros.errors import ConfigError
+from depth_ros.files import cache_dir, write_atomic
 
 
 def test_content_arrives_in_folders_that_did_not_exist(tmp_path: Path) -> None:
@@ -71,3 +72,9 @@ def test_a_file_where_a_folder_should_be_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match='a'):
         write_atomic(tmp_path / 'a' / 'b', b'')
     assert (tmp_path / 'a').read_text() == 'a file'
+
+
+def test_a_cache_in_the_home_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('DEPTH_ROS_CACHE', '~nosuchuser/cache')
+    with pytest.raises(ConfigError, match=r'DEPTH_ROS_CACHE=~nosuchuser/cache .* unset it'):
+        cache_dir('weights')

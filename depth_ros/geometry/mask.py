@@ -98,8 +98,7 @@ def load_mask(path: Path | str) -> ImageMask:
     Raises:
         GeometryError: there is no such file, it is no such PNG, or it masks nothing or all.
     """
-    path = Path(path).expanduser()
-    pixels = _read(path)
+    pixels = _read(Path(path))
     if pixels.dtype != np.uint8 or (pixels.ndim == 3 and pixels.shape[2] != 4):
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
         raise GeometryError(
@@ -119,11 +118,11 @@ def hide(image: UInt8, masked: Bool) -> UInt8:
 
 def _read(path: Path) -> npt.NDArray[Any]:
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = path.expanduser().read_bytes()
+    except (OSError, RuntimeError, ValueError) as error:  # ~nobody, or a NUL in the path
+        why = getattr(error, 'strerror', None) or str(error).rstrip('.')
         raise GeometryError(
-            f'Mask {path} cannot be read: {error.strerror or error}; give the path of a PNG, or '
-            'leave the mask out.'
+            f'Mask {path} cannot be read: {why}; give the path of a PNG, or leave the mask out.'
         ) from error
     is_png = data.startswith(b'\x89PNG\r\n\x1a\n') and b'IEND' in data  # else it is cut
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,17 +133,18 @@ def locate(
     Args:
         weights: a name of the registry; or a file; or empty for the first of the registry that
             is fetched.
-        families: networks that they may be for.
+        families: networks that they may be for; none if only a file will do.
         setting: name of it, for messages.
 
     Raises:
         ModelError: there is no such file or none is fetched; it says what to do.
     """
     cards = {name: known for name, known in MODELS.items() if known.family in families}
-    if weights and weights not in MODELS:
-        path = Path(weights).expanduser()
-        if path.is_file():
-            return path
+    if weights and (weights not in MODELS or not families):
+        with contextlib.suppress(RuntimeError):  # ~nobody is no file
+            path = Path(weights).expanduser()
+            if path.is_file():
+                return path
         known = f', and none of {list(cards)}' if cards else ''
         raise ModelError(f'{setting} {weights!r}: no file{known}.')
     if weights and weights not in cards:

@@ -258,7 +258,7 @@ class DepthNode(ManagedNode):
         started_ns = time.monotonic_ns()
         if config is not self._pipeline.config:
             self._pipeline.reconfigure(config)
-        # By what is wanted: if the stand-in refused the frame here, nothing would ever be prepared.
+        # By what is wanted: a frame that the stand-in refused here would never have it prepared.
         needs_lidar = self._pipeline.wanted.needs_lidar
         frame = self._intake.frame(job, self._info, needs_lidar)
         self._upgrade.before(frame)

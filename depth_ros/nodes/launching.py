@@ -6,6 +6,7 @@ already behind when a later one cannot be made.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -166,10 +167,11 @@ def existing(name: str, text: str) -> Path:
     Raises:
         ConfigError: there is no such file.
     """
-    path = Path(text).expanduser()
-    if not path.is_file():
-        raise ConfigError(f'{name}:={text} is not there; give an existing file, or leave it out.')
-    return path
+    with contextlib.suppress(RuntimeError):  # ~nobody is no file
+        path = Path(text).expanduser()
+        if path.is_file():
+            return path
+    raise ConfigError(f'{name}:={text} is not there; give an existing file, or leave it out.')
 
 
 def depth_nodes(

@@ -80,7 +80,7 @@ def follow(node: Node, config: Any, apply: Callable[[Any], None], prefix: str = 
         node: node on which they were declared.
         config: the config in force, as `read` gave it.
         apply: gets the new config; refuses it by raising a `DepthRosError`, whose message
-            becomes the reason.
+            becomes the reason, as does anything else that it raises.
         prefix: as for `declare`.
     """
     in_force = config
@@ -96,6 +96,10 @@ def follow(node: Node, config: Any, apply: Callable[[Any], None], prefix: str = 
             apply(candidate)
         except DepthRosError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # raised from here it would end the process
+            name, why = ', '.join(changes), f'{type(error).__name__}: {error}'.rstrip(':. ')
+            reason = f'{name} cannot be changed so ({why}); please report it.'
+            return SetParametersResult(successful=False, reason=reason)
         in_force = candidate
         return SetParametersResult(successful=True)
 

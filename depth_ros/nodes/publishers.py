@@ -68,7 +68,6 @@ class DepthPublishers:
         self._cloud = self._create(PointCloud2, 'depth/points') if is_metric else None
         self._cloud_buffer = CloudBuffer()
         self._info = self._create(CameraInfo, 'depth/camera_info')
-        self._info_message = CameraInfo()
 
     @property
     def wanted(self) -> bool:
@@ -83,9 +82,9 @@ class DepthPublishers:
 
     def publish_info(self, intrinsics: Intrinsics, header: Header) -> None:
         """Publish the camera of the outputs under the header of an image."""
-        info_from_intrinsics(self._info_message, intrinsics)
-        self._info_message.header = header
-        self._info.publish(self._info_message)
+        info = CameraInfo(header=header)  # one each: the worker and the executor both publish
+        info_from_intrinsics(info, intrinsics)
+        self._info.publish(info)
 
     def publish(self, result: FusionResult, header: Header, config: PipelineConfig) -> None:
         """Publish a result under the header of its image, unchanged.

@@ -90,17 +90,20 @@ class TfExtrinsic:
     core at 100 messages per second.
 
     Raises:
-        NodeError: tf2_ros is not installed.
+        NodeError: tf2_ros is not installed, or is broken.
     """
 
     def __init__(self, node: Node, fixed_frame: str = '', timeout_s: float = 0.1) -> None:
         try:
             import tf2_ros
             from tf2_msgs.msg import TFMessage
-        except ImportError as error:
+        except Exception as error:  # a broken one raises whatever its libraries do
+            why = f'is installed but cannot be imported ({type(error).__name__}: {error}); repair'
+            if isinstance(error, ModuleNotFoundError):
+                why = f'is not installed, as there is no {error.name}; install'
             raise NodeError(
-                'tf2_ros is not installed (apt package ros-<distro>-tf2-ros-py); install it, or '
-                'set extrinsic.source to parameters or file.',
+                f'tf2_ros {why} the apt package ros-<distro>-tf2-ros-py, or set extrinsic.source '
+                'to parameters or file.',
                 NO_EXTRINSIC,
             ) from error
         self._node, self._message_type = node, TFMessage

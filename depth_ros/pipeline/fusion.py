@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -365,7 +364,8 @@ def _create(name: str, config: PipelineConfig) -> DepthMethod:
         return METHODS[name](extrapolate=config.guided.extrapolate)
     engine = config.engine
     if name == 'lite':
-        weights = Path(config.lite.weights).expanduser() if config.lite.weights else None
+        own = config.lite.weights
+        weights = locate(own, (), 'lite.weights') if own else None
         settings = dataclasses.asdict(config.guided) | dataclasses.asdict(engine)
         return METHODS[name](weights, **settings)
     if name == 'bpnet':

@@ -64,6 +64,9 @@ def test_another_png_is_refused_with_the_way_out(tmp_path, pixels, said):
 def test_what_is_no_png_is_refused(tmp_path):
     with pytest.raises(GeometryError, match=r'nowhere\.png cannot be read: No such file'):
         load_mask(tmp_path / 'nowhere.png')
+    for path in ('~nosuchuser/mask.png', 'a\0.png'):
+        with pytest.raises(GeometryError, match=r'cannot be read: .*; give the path of a PNG'):
+            load_mask(path)
     with pytest.raises(GeometryError, match='cannot be read: Is a directory'):
         load_mask(tmp_path)
     whole = written(tmp_path / 'whole.png', painted()).read_bytes()

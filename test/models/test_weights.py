@@ -155,7 +155,7 @@ def test_a_file_is_itself(cache: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert locate(str(tmp_path / 'own.pth')) == tmp_path / 'own.pth'
     monkeypatch.setenv('HOME', str(tmp_path))
     assert locate('~/own.pth') == tmp_path / 'own.pth'
-    for wrong in ('dmd4c', str(tmp_path), '/no/such/file.pth'):
+    for wrong in ('dmd4c', str(tmp_path), '/no/such/file.pth', '~nosuchuser/own.pth'):
         with pytest.raises(ModelError, match=rf"^bpnet.weights '{wrong}': no file.*dmd3c"):
             locate(wrong)
 
@@ -222,3 +222,9 @@ def test_a_record_of_weights_that_are_unknown_now(tiny_card: ModelCard) -> None:
     assert Record.read(path).name == 'dmd4c'
     with pytest.raises(ModelError, match="no weights 'dmd4c'"):
         network_card(path)
+
+
+@pytest.mark.parametrize('own', ['~nosuchuser/own.pth', '/no/such/file.pth', 'bpnet-nyu'])
+def test_weights_of_lite_are_a_file_or_refused_when_they_are_set(own: str) -> None:
+    with pytest.raises(ModelError, match=rf"^lite.weights '{own}': no file\.$"):
+        locate(own, (), 'lite.weights')

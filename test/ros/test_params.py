@@ -148,6 +148,8 @@ class Followed:
     def apply(self, config: PipelineConfig) -> None:
         if config.method == 'ip_basic':
             raise MethodError('ip_basic cannot run today.')
+        if config.method == 'nearest':
+            raise RuntimeError('no home directory')
         self.applied.append(config)
 
     def set(self, **values: Any) -> Any:
@@ -176,6 +178,7 @@ def test_change_is_applied_and_the_next_builds_on_it(ros: Any) -> None:
         ({'output__cloud_stride': 2.0}, 'Wrong parameter type'),
         ({'method': 'magic'}, 'one of'),
         ({'method': 'ip_basic'}, 'cannot run today'),
+        ({'method': 'nearest'}, 'cannot be changed so (RuntimeError: no home directory)'),
         ({'sync__sweeps': 2}, 'read-only'),
     ],
 )

@@ -11,6 +11,7 @@ pytest.importorskip('rclpy')
 
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
 
 from depth_ros.errors import NodeError
 from depth_ros.frame import CameraView, DepthEstimate, DepthKind
@@ -21,6 +22,16 @@ from depth_ros.pipeline.result import FusionResult
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 OUTPUTS = {f'/{topic}' for images in IMAGES.values() for topic in images} | {'/depth/points'}
+
+
+def test_each_camera_info_is_a_message_of_its_own(ros, monkeypatch):
+    """Two threads publish: one must not fill what the other is about to send."""
+    outputs, sent = DepthPublishers(LifecycleNode('publisher', context=ros.context), '32FC1'), []
+    monkeypatch.setattr(outputs._info, 'publish', sent.append)
+    for width in (8, 16):
+        header = Header(frame_id=f'{width}')
+        outputs.publish_info(Intrinsics(width, 8, 8.0, 8.0, 3.5, 3.5), header)
+    assert [(info.width, info.header.frame_id) for info in sent] == [(8, '8'), (16, '16')]
 
 
 def result_of(kind: DepthKind) -> FusionResult:

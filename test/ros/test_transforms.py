@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -84,6 +85,22 @@ def test_missing_tf2_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, 'tf2_ros', None)
     text = refusal(ExtrinsicConfig('tf'))
     assert 'ros-<distro>-tf2-ros-py' in text
+    assert 'extrinsic.source' in text
+
+
+class BrokenImport(MetaPathFinder):
+    """Has tf2_ros fail as one does whose libraries are for something else."""
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        if name == 'tf2_ros':
+            raise OSError('libtf2.so: cannot open shared object file')
+
+
+def test_broken_tf2_is_named_with_what_its_import_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, 'tf2_ros', raising=False)
+    monkeypatch.setattr(sys, 'meta_path', [BrokenImport(), *sys.meta_path])
+    text = refusal(ExtrinsicConfig('tf'))
+    assert 'cannot be imported (OSError: libtf2.so: cannot open shared object file)' in text
     assert 'extrinsic.source' in text
 
 
