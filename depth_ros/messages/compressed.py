@@ -12,7 +12,7 @@ import numpy.typing as npt
 from depth_ros.errors import NodeError
 from depth_ros.frame import UInt8
 from depth_ros.messages.images import BAYER, to_rgb8
-from depth_ros.messages.jpeg import JPEG, jpeg_length
+from depth_ros.messages.jpeg import JPEG, jpeg_length, jpeg_size
 
 _LEAD = 64
 """Bytes before a jpeg that are skipped: headers of capture cards, alignment."""
@@ -46,9 +46,28 @@ def compressed_to_rgb(msg: Any) -> UInt8:
     return to_rgb8(pixels, layout.to_rgb if layout else cv2.COLOR_GRAY2RGB)
 
 
+def compressed_size(msg: Any) -> tuple[int, int]:
+    """(width, height) of what `compressed_to_rgb` gives; a jpeg is not decoded for it.
+
+    Raises:
+        NodeError: as `compressed_to_rgb`, if the image is known to be broken without decoding it.
+    """
+    body = _body(bytes(msg.data), msg.format)
+    if 'compressedDepth' not in msg.format and jpeg_length(body):
+        size = jpeg_size(body)
+        if size is not None:
+            return size
+    height, width = compressed_to_rgb(msg).shape[:2]
+    return width, height
+
+
+def _body(data: bytes, form: str) -> bytes:
+    """Data without what capture cards put before a jpeg."""
+    return data[max(data.find(JPEG, 0, _LEAD), 0) if 'jp' in form.lower() else 0 :]
+
+
 def _decode(data: bytes, form: str) -> npt.NDArray[np.generic]:
-    start = max(data.find(JPEG, 0, _LEAD), 0) if 'jp' in form.lower() else 0
-    body, is_cut = data[start:], False
+    body, is_cut = _body(data, form), False
     if body.startswith(JPEG):
         body = body[: jpeg_length(body)]
         is_cut = not body

@@ -9,7 +9,7 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from depth_ros.errors import ConfigError, DepthRosError, NodeError
+from depth_ros.errors import ConfigError, NodeError
 from depth_ros.frame import DepthKind
 from depth_ros.nodes import params
 from depth_ros.nodes.convert import stamp_to_ns
@@ -204,19 +204,20 @@ class DepthNode(ManagedNode):
         stamp_ns = stamp_to_ns(msg.header.stamp)
         self._monitor.received('image', stamp_ns)
         received = Received(msg, time.monotonic_ns(), self._info)
-        if self._outputs.only_info_wanted:
-            self._tell_camera(received)
+        if self._outputs.only_info_wanted and not self._tell_camera(received):
+            return  # counted by its reason, and by no other
         self._add_image(stamp_ns, received)
 
-    def _tell_camera(self, image: Received) -> None:
-        """Publish the camera of the outputs alone."""
+    def _tell_camera(self, image: Received) -> bool:
+        """Publish the camera of the outputs alone; returns whether there is one."""
         try:
             camera = self._intake.camera(image, self._info)
-        except DepthRosError as error:
+            intrinsics = output_intrinsics(camera, self._config.output.scale)
+            self._outputs.publish_info(intrinsics, image.msg.header)
+        except Exception as error:  # whatever it is, it costs this image and not the process
             self._refuse(error)
-            return
-        intrinsics = output_intrinsics(camera, self._config.output.scale)
-        self._outputs.publish_info(intrinsics, image.msg.header)
+            return False
+        return True
 
     def _on_info(self, msg: CameraInfo) -> None:
         self._monitor.received('camera_info', stamp_to_ns(msg.header.stamp))

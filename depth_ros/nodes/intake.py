@@ -14,6 +14,7 @@ from depth_ros.frame import Float32, Float64, Frame
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Camera
 from depth_ros.messages.camera_info import stereo_offset_m
+from depth_ros.messages.compressed import compressed_size
 from depth_ros.nodes.convert import (
     camera_from_info,
     cloud_to_points,
@@ -99,17 +100,17 @@ class FrameIntake:
             raise NodeError(str(error), 'bad_image') from error
 
     def camera(self, image: Received, latest_info: CameraInfo | None) -> Camera:
-        """The camera of an image, whose pixels are read only where they alone tell its size.
+        """The camera of an image, which is decoded only where nothing else tells its size.
 
         Raises:
             NodeError: as `frame`.
         """
         info = self._info_of(image, latest_info)
         if isinstance(image.msg, CompressedImage):
-            height, width = compressed_to_rgb(image.msg).shape[:2]
+            size = compressed_size(image.msg)
         else:
-            height, width = image.msg.height, image.msg.width
-        return self._camera_of(info, (width, height))
+            size = image.msg.width, image.msg.height
+        return self._camera_of(info, size)
 
     def _info_of(self, image: Received, latest_info: CameraInfo | None) -> CameraInfo:
         info = image.info or latest_info

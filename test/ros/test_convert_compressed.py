@@ -14,7 +14,7 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 messages (extra "ros"
 from sensor_msgs.msg import CompressedImage
 
 from depth_ros.errors import NodeError
-from depth_ros.messages.compressed import compressed_to_rgb, jpeg_length
+from depth_ros.messages.compressed import compressed_size, compressed_to_rgb, jpeg_length
 
 RED_GREEN_DIM = [[255, 0, 0], [0, 255, 0], [10, 20, 30]]
 
@@ -202,3 +202,38 @@ def test_a_stream_that_is_no_image_names_the_way_out(form):
 def test_beginnings_of_a_jpeg_have_no_end(part):
     assert jpeg_length(part) == 0
     assert drop_reason(message(part)) == 'bad_compressed'
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+@pytest.mark.parametrize('shape', [(16, 24, 3), (48, 10), (1, 300, 3)])
+@pytest.mark.parametrize('progressive', [0, 1])
+def test_size_is_that_of_the_decoded_image(suffix, shape, progressive):
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive] if suffix == '.jpg' else []
+    data = cv2.imencode(suffix, np.zeros(shape, np.uint8), options)[1].tobytes()
+    for lead in (b'', b'\0' * 7) if suffix == '.jpg' else (b'',):
+        msg = CompressedImage(format=suffix[1:], data=array.array('B', lead + data))
+        assert compressed_size(msg) == (shape[1], shape[0])
+
+
+def test_size_of_a_jpeg_is_known_without_decoding_it(monkeypatch):
+    msg = compressed(np.zeros((16, 24, 3), np.uint8), '.jpg')
+    monkeypatch.setattr(cv2, 'imdecode', None)
+    assert compressed_size(msg) == (24, 16)
+
+
+@pytest.mark.parametrize(
+    'msg',
+    [
+        CompressedImage(
+            format='jpeg',
+            data=compressed(np.zeros((16, 24, 3), np.uint8), '.jpg').data[:-9],
+        ),
+        compressed(np.zeros((16, 24, 3), np.uint8), '.jpg', '16UC1; compressedDepth'),
+        CompressedImage(format='png'),
+    ],
+    ids=['cut', 'depth', 'empty'],
+)
+def test_size_of_what_cannot_be_used_is_refused(msg):
+    with pytest.raises(NodeError) as caught:
+        compressed_size(msg)
+    assert caught.value.reason == 'bad_compressed'

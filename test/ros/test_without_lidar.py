@@ -92,13 +92,18 @@ def test_a_sweep_that_cannot_be_used_costs_no_image(blind):
     assert set(method.returns) == {0}
 
 
-def test_who_hears_only_the_camera_info_costs_no_completion(rig, monkeypatch):
+@pytest.fixture
+def camera_only(rig):
+    """A completion node of which nobody hears more than the camera."""
     one = rig()
     for subscription in list(one.peer.subscriptions):
         if subscription.topic_name == '/depth/image_dense':
             one.peer.destroy_subscription(subscription)
-    one.start()
-    completed = []
+    return one.start()
+
+
+def test_who_hears_only_the_camera_info_costs_no_completion(camera_only, monkeypatch):
+    one, completed = camera_only, []
     pipeline = one.node._pipeline
     monkeypatch.setattr(pipeline, 'process', completed.append)
     listen_until(one, lambda: len(one.infos) > 5, 'the camera', lambda o: o.send())
@@ -113,6 +118,41 @@ def test_who_hears_only_the_camera_info_costs_no_completion(rig, monkeypatch):
     assert info.header.stamp != ns_to_stamp(0)
     one.wait_until(lambda: one.dropped('nobody_listens') > 0, timeout_s=60.0, what='the count')
     assert one.dropped('no_camera_info') == 0
+
+
+def divide_by_zero(*_):
+    raise ZeroDivisionError('division by zero')
+
+
+@pytest.mark.parametrize('reason', ['bad_camera_info', 'zero_division_error'])
+def test_an_image_without_a_camera_is_counted_once_and_the_node_lives_on(
+    reason, camera_only, monkeypatch
+):
+    one, changes = camera_only, {}
+    listen_until(one, lambda: one.infos, 'the camera', lambda o: o.send())
+    one.wait_until(lambda: one.dropped('nobody_listens'), timeout_s=60.0, what='the count')
+    if reason == 'bad_camera_info':
+        changes = {'k': [0.0] * 9}
+    else:
+        monkeypatch.setattr(one.node._intake, 'camera', divide_by_zero)
+    listen_until(
+        one,
+        lambda: reason in one.value('output', 'message'),
+        'the warning',
+        lambda o: o.send(info=o.info_msg(**changes)),
+    )
+    assert 'nobody subscribes' not in one.value('output', 'message')
+    rested, received = one.dropped('nobody_listens'), one.dropped(reason)
+    listen_until(
+        one,
+        lambda: one.dropped(reason) > received + 5,
+        'more of them',
+        lambda o: o.send(info=o.info_msg(**changes)),
+    )
+    assert one.dropped('nobody_listens') <= rested + 2  # those that waited for their sweep
+    monkeypatch.undo()
+    count = len(one.infos)
+    listen_until(one, lambda: len(one.infos) > count, 'the camera again', lambda o: o.send())
 
 
 def test_a_method_without_lidar_can_be_set_while_the_lidar_is_silent(rig, monkeypatch):
