@@ -154,7 +154,8 @@ class ManagedNode(LifecycleNode):
             wanted, (_, state) = request.transition, self._state_machine.current_state
             asked = repr(wanted.label) if wanted.label else f'id {wanted.id}'
             self.get_logger().warning(
-                f'The transition {asked} is refused: none such leads out of the state {state!r}.'
+                f'The transition {asked} is refused: there is no such transition from the state '
+                f'{state!r}.'
             )
             response.success = False
             return response
