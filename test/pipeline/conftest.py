@@ -39,6 +39,8 @@ class Fake:
         self.size, self.prepared, self.threads = None, [], []
         self.go = threading.Event()
         self.go.set()
+        self.at_once = self._inside = 0  # most threads that prepared it together
+        self._counting = threading.Lock()
 
     def prepare(self, height, width, may_build=True, may_skip=False):
         if self.fits(height, width):
@@ -46,7 +48,12 @@ class Fake:
         self.is_closed = False
         self.prepared.append((height, width, may_build))
         self.threads.append(threading.current_thread())
+        with self._counting:
+            self._inside += 1
+            self.at_once = max(self.at_once, self._inside)
         assert self.go.wait(60)
+        with self._counting:
+            self._inside -= 1
         if self.fault is not None:
             raise self.fault
         self.is_lesser = may_skip and self.has_lesser

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from depth_ros.errors import EngineError, MethodError, ModelError, NotReadyError
 from depth_ros.methods.base import Preparable
+from depth_ros.pipeline import preparation
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline, warm_up
-from depth_ros.pipeline.preparation import build_command
+from depth_ros.pipeline.preparation import Preparation, build_command
 from depth_ros.settings import replaced
 
 WALL_M, FAKE_M = 5.0, 7.0
@@ -192,19 +192,25 @@ def test_the_size_is_that_of_the_scaled_view(pipeline, upgrade_of):
     assert pipeline.wanted.prepared == [(32, 48, False)]
 
 
-def test_a_size_that_changes_during_the_preparation_waits_for_its_end(pipeline, upgrade_of):
-    """The method is one object: two threads never work on it."""
+def test_a_size_that_changes_during_the_preparation_waits_for_its_end(
+    pipeline, upgrade_of, monkeypatch
+):
+    """The method is one object: two threads never work on it, however long the first takes."""
+    end, gone_by = Preparation.end, threading.Event()
+    monkeypatch.setattr(preparation, 'PATIENCE_S', 0.01)
+    monkeypatch.setattr(Preparation, 'end', lambda first: (end(first), gone_by.set()))
     upgrade = upgrade_of(pipeline)
     pipeline.wanted.cache.add((32, 64))
     pipeline.wanted.go.clear()
     upgrade.depth_m()
     upgrade.wait_until(lambda: pipeline.wanted.prepared, 'the first preparation')
     upgrade.depth_m(32, 64)
-    time.sleep(0.1)
+    upgrade.wait_until(gone_by.is_set, 'the end of the patience with the first')
     assert pipeline.wanted.prepared == [(64, 96, False)]
     pipeline.wanted.go.set()
     upgrade.wait_until(lambda: upgrade.depth_m(32, 64) == FAKE_M, 'the swap')
     assert pipeline.wanted.prepared == [(64, 96, False), (32, 64, False)]
+    assert pipeline.wanted.at_once == 1
 
 
 def test_a_method_no_longer_wanted_is_closed_and_never_swapped_in(pipeline, upgrade_of):
