@@ -18,7 +18,8 @@ from std_msgs.msg import Header
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.cloud import cloud_shape, fill_cloud
-from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, cloud_to_points
+from depth_ros.messages.clouds import cloud_to_points
+from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer
 from depth_ros.pipeline.result import FusionResult
 
 HEIGHT, WIDTH = 375, 1242

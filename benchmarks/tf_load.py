@@ -22,7 +22,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 
-from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, ns_to_stamp
+from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer
+from depth_ros.nodes.convert import ns_to_stamp
 
 WIDTH, HEIGHT, F_PX = 96, 64, 80.0
 CAMERA, LIDAR = 'camera_optical_frame', 'lidar'

@@ -136,7 +136,7 @@ def test_convention_cloud_is_organised_with_nan_where_unknown():
 
 def test_convention_cloud_message_is_not_dense():
     pytest.importorskip('sensor_msgs', reason='needs the ROS 2 messages (extra "ros")')
-    from depth_ros.nodes.convert import CloudBuffer
+    from depth_ros.nodes.buffers import CloudBuffer
 
     buffer = CloudBuffer()
     depth_m = np.full((40, 60), 8.0, np.float32)
@@ -148,7 +148,7 @@ def test_convention_cloud_message_is_not_dense():
 
 def test_convention_depth_image_is_32fc1_or_millimetres():
     pytest.importorskip('sensor_msgs', reason='needs the ROS 2 messages (extra "ros")')
-    from depth_ros.nodes.convert import ImageBuffer, depth_to_mm
+    from depth_ros.nodes.buffers import ImageBuffer, depth_to_mm
 
     assert ImageBuffer().msg.encoding == '32FC1'
     assert depth_to_mm(np.array([[1.234, np.nan]], np.float32)).tolist() == [[1234, 0]]

@@ -1,4 +1,4 @@
-"""Messages to arrays and back: the door to `depth_ros.messages` and to `buffers`.
+"""What arrays to messages and back need of ROS; the rest is in `messages` and `buffers`.
 
 What a sensor sends is never trusted: a message that contradicts itself raises `NodeError`, whose
 `reason` is the key under which the node counts the drop.
@@ -18,19 +18,14 @@ from depth_ros.frame import UInt8
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.messages import images
 from depth_ros.messages.camera_info import camera_from_info
-from depth_ros.messages.clouds import cloud_to_points
 from depth_ros.messages.compressed import compressed_to_rgb
-from depth_ros.messages.images import ENCODINGS
-from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer, depth_to_mm
+from depth_ros.nodes.buffers import CloudBuffer
 
+# Three are of other modules: scripts of users take them from here.
 __all__ = [
-    'ENCODINGS',
     'CloudBuffer',
-    'ImageBuffer',
     'camera_from_info',
-    'cloud_to_points',
     'compressed_to_rgb',
-    'depth_to_mm',
     'image_to_rgb',
     'info_from_camera',
     'info_from_intrinsics',

@@ -13,15 +13,10 @@ from depth_ros.errors import FrameError, GeometryError, NodeError
 from depth_ros.frame import Float32, Float64, Frame
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Camera
-from depth_ros.messages.camera_info import stereo_offset_m
-from depth_ros.messages.compressed import compressed_size
-from depth_ros.nodes.convert import (
-    camera_from_info,
-    cloud_to_points,
-    compressed_to_rgb,
-    image_to_rgb,
-    stamp_to_ns,
-)
+from depth_ros.messages.camera_info import camera_from_info, stereo_offset_m
+from depth_ros.messages.clouds import cloud_to_points
+from depth_ros.messages.compressed import compressed_size, compressed_to_rgb
+from depth_ros.nodes.convert import image_to_rgb, stamp_to_ns
 from depth_ros.nodes.node_config import NodeConfig
 from depth_ros.nodes.transforms import ExtrinsicSource
 from depth_ros.pipeline.sync import Pair

@@ -21,7 +21,8 @@ from depth_ros.errors import DatasetError
 from depth_ros.frame import Float64, Frame
 from depth_ros.geometry.transforms import to_translation_quat
 from depth_ros.nodes import params
-from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_camera, ns_to_stamp
+from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer
+from depth_ros.nodes.convert import info_from_camera, ns_to_stamp
 from depth_ros.nodes.process import ManagedNode, run_node, steady_clock
 from depth_ros.nodes.qos import keep_last
 from depth_ros.settings import flatten, option, validate

@@ -12,7 +12,8 @@ from std_msgs.msg import Header
 from depth_ros.errors import NodeError
 from depth_ros.frame import DepthKind, Float32
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, info_from_intrinsics
+from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer
+from depth_ros.nodes.convert import info_from_intrinsics
 from depth_ros.nodes.qos import keep_last
 from depth_ros.pipeline.config import OutputConfig, PipelineConfig
 from depth_ros.pipeline.result import FusionResult

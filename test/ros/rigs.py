@@ -243,7 +243,8 @@ class CompletionRig(CameraRig):
         import numpy as np
         from std_msgs.msg import Header
 
-        from depth_ros.nodes.convert import CloudBuffer, ns_to_stamp
+        from depth_ros.nodes.buffers import CloudBuffer
+        from depth_ros.nodes.convert import ns_to_stamp
 
         u, v = np.meshgrid(np.arange(0, self.WIDTH, 3.0), np.arange(0, self.HEIGHT, 3.0))
         cx, cy = (self.WIDTH - 1) / 2, (self.HEIGHT - 1) / 2

@@ -19,7 +19,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 
-from depth_ros.nodes.convert import cloud_to_points, ns_to_stamp, stamp_to_ns
+from depth_ros.messages.clouds import cloud_to_points
+from depth_ros.nodes.convert import ns_to_stamp, stamp_to_ns
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 pytestmark = pytest.mark.ros

@@ -19,7 +19,8 @@ from sensor_msgs.msg import Image, PointCloud2
 
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.nodes.convert import CloudBuffer, ImageBuffer, ns_to_stamp
+from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer
+from depth_ros.nodes.convert import ns_to_stamp
 from depth_ros.pipeline.result import FusionResult
 
 CONSUMER = Path(__file__).resolve().parents[2] / 'examples' / 'consumer.py'

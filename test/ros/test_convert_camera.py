@@ -11,8 +11,8 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from depth_ros.errors import GeometryError, NodeError
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.messages.camera_info import stereo_offset_m
-from depth_ros.nodes.convert import camera_from_info, info_from_camera, info_from_intrinsics
+from depth_ros.messages.camera_info import camera_from_info, stereo_offset_m
+from depth_ros.nodes.convert import info_from_camera, info_from_intrinsics
 
 K = (400.0, 0.0, 321.0, 0.0, 500.0, 243.0, 0.0, 0.0, 1.0)
 P = (380.0, 0.0, 311.0, -40.0, 0.0, 480.0, 233.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -16,14 +16,9 @@ from sensor_msgs.msg import PointCloud2, PointField
 from depth_ros.errors import NodeError
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.nodes.convert import (
-    CloudBuffer,
-    ImageBuffer,
-    cloud_to_points,
-    depth_to_mm,
-    ns_to_stamp,
-    stamp_to_ns,
-)
+from depth_ros.messages.clouds import cloud_to_points
+from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer, depth_to_mm
+from depth_ros.nodes.convert import ns_to_stamp, stamp_to_ns
 from depth_ros.pipeline.config import OutputConfig
 from depth_ros.pipeline.result import FusionResult
 

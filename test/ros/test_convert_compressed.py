@@ -14,7 +14,10 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 messages (extra "ros"
 from sensor_msgs.msg import CompressedImage
 
 from depth_ros.errors import NodeError
+from depth_ros.messages.camera_info import camera_from_info
 from depth_ros.messages.compressed import compressed_size, compressed_to_rgb, jpeg_length
+from depth_ros.nodes import convert
+from depth_ros.nodes.buffers import CloudBuffer
 
 RED_GREEN_DIM = [[255, 0, 0], [0, 255, 0], [10, 20, 30]]
 
@@ -237,3 +240,9 @@ def test_size_of_what_cannot_be_used_is_refused(msg):
     with pytest.raises(NodeError) as caught:
         compressed_size(msg)
     assert caught.value.reason == 'bad_compressed'
+
+
+def test_names_that_scripts_of_users_import_stay_where_they_were():
+    assert convert.compressed_to_rgb is compressed_to_rgb
+    assert convert.camera_from_info is camera_from_info
+    assert convert.CloudBuffer is CloudBuffer

@@ -15,7 +15,8 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 messages (extra "ros"
 from sensor_msgs.msg import Image
 
 from depth_ros.errors import NodeError
-from depth_ros.nodes.convert import ENCODINGS, image_to_rgb
+from depth_ros.messages.images import ENCODINGS
+from depth_ros.nodes.convert import image_to_rgb
 
 # Three pixels that tell every channel order and every pixel apart.
 RED_GREEN_DIM = [[255, 0, 0], [0, 255, 0], [10, 20, 30]]

@@ -16,14 +16,11 @@ from std_msgs.msg import Header
 from depth_ros.errors import NodeError
 from depth_ros.frame import CameraView, DepthEstimate
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.nodes.convert import (
-    ENCODINGS,
-    CloudBuffer,
-    ImageBuffer,
-    cloud_to_points,
-    compressed_to_rgb,
-    image_to_rgb,
-)
+from depth_ros.messages.clouds import cloud_to_points
+from depth_ros.messages.compressed import compressed_to_rgb
+from depth_ros.messages.images import ENCODINGS
+from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer
+from depth_ros.nodes.convert import image_to_rgb
 from depth_ros.pipeline.result import FusionResult
 
 RNG = np.random.default_rng(7)

@@ -12,7 +12,8 @@ pytest.importorskip('rclpy')
 from sensor_msgs.msg import CameraInfo, Image
 
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.nodes.convert import CloudBuffer, info_from_intrinsics
+from depth_ros.nodes.buffers import CloudBuffer
+from depth_ros.nodes.convert import info_from_intrinsics
 from depth_ros.nodes.intake import MAX_SAID, FrameIntake, Received
 from depth_ros.pipeline.sync import Pair
 

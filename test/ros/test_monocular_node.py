@@ -17,9 +17,10 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
 from depth_ros.errors import EngineError
+from depth_ros.messages.clouds import cloud_to_points
 from depth_ros.methods import network_slot
 from depth_ros.models.weights import weights_path
-from depth_ros.nodes.convert import cloud_to_points, ns_to_stamp, stamp_to_ns
+from depth_ros.nodes.convert import ns_to_stamp, stamp_to_ns
 from depth_ros.nodes.publishers import IMAGES
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE

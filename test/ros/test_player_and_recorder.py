@@ -25,8 +25,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from depth_ros.datasets.base import Sample
 from depth_ros.datasets.open import open_dataset
 from depth_ros.errors import DatasetError
+from depth_ros.messages.clouds import cloud_to_points
+from depth_ros.messages.compressed import compressed_to_rgb
 from depth_ros.nodes import player_node
-from depth_ros.nodes.convert import cloud_to_points, compressed_to_rgb, image_to_rgb
+from depth_ros.nodes.convert import image_to_rgb
 from depth_ros.nodes.player_node import PlayerNode
 
 pytestmark = pytest.mark.ros

@@ -14,7 +14,8 @@ from rclpy.parameter import Parameter
 from depth_ros.errors import NodeError
 from depth_ros.frame import DepthEstimate
 from depth_ros.methods.registry import METHODS
-from depth_ros.nodes.convert import CloudBuffer, ns_to_stamp
+from depth_ros.nodes.buffers import CloudBuffer
+from depth_ros.nodes.convert import ns_to_stamp
 
 pytestmark = pytest.mark.ros
 
