@@ -127,7 +127,8 @@ def endpoint(topic: str, message_type: str, node: str, qos: QoSProfile) -> Endpo
 def listen(max_s: float = MAX_LISTEN_S) -> GraphReport:
     """Listen to the graph, in a context that is gone afterwards.
 
-    Until two messages of every sensor have come, or the graph has been the same for 4 s.
+    Until two messages of every sensor have come, of latched ones one; where a sensor is silent or
+    slower than that until `max_s`. Without sensors until the graph has been the same for 4 s.
 
     Args:
         max_s: longest time that it takes.
@@ -172,9 +173,9 @@ class _Listener:
             if graph != before:
                 before, changed_s = graph, now_s
                 self._subscribe(*graph)
-            periods = [len(arrivals) >= 2 for arrivals in self._arrivals.values()]
-            heard = bool(periods) and all(periods) and now_s - changed_s >= 1.0
-            if now_s - start_s >= MIN_LISTEN_S and (heard or now_s - changed_s >= STABLE_S):
+            waits, same_s = self._waits_for(graph[0]), now_s - changed_s
+            is_whole = same_s >= (1.0 if self._arrivals else STABLE_S)
+            if now_s - start_s >= MIN_LISTEN_S and is_whole and not waits:
                 break
             end_s = now_s + 0.2
             while (rest_s := end_s - time.monotonic()) > 0:
@@ -184,6 +185,14 @@ class _Listener:
             publishers,
             subscriptions,
             {topic: _heard(arrivals) for topic, arrivals in self._arrivals.items()},
+        )
+
+    def _waits_for(self, publishers: list[Endpoint]) -> bool:
+        """Whether a sensor that is there has not been heard yet as often as it takes."""
+        return any(
+            len(self._arrivals[p.topic]) < (1 if p.durability == 'transient_local' else 2)
+            for p in publishers
+            if p.topic in self._arrivals
         )
 
     def _subscribe(self, publishers: list[Endpoint], subscriptions: list[Endpoint]) -> None:
