@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -63,6 +63,7 @@ class TopicHealth:
         timeout_s: silence that is reported.
         required: nothing is published without it, so that its silence is an error.
         trouble: what the graph says of its publishers (`graph.explain_silence`), or None.
+        stamps: what is wrong with stamps that do not change, or None.
         age_s: time between stamp and arrival lately, below 0 if stamps are ahead; None if not
             known or not to be judged, as with simulated time.
     """
@@ -74,6 +75,7 @@ class TopicHealth:
     timeout_s: float
     required: bool = True
     trouble: Cause | None = None
+    stamps: Cause | None = None
     age_s: float | None = None
 
     @property
@@ -97,6 +99,9 @@ class TopicHealth:
             worse = level if not self.received else Level.WARN
             text = f'{self.topic}: {_words(self.trouble)}'
             found.append(Finding(worse, f'{self.trouble.key} {self.topic}', text))
+        if self.stamps is not None and not self.is_silent:
+            text = f'{self.topic}: {_words(self.stamps)}'
+            found.append(Finding(Level.WARN, f'{self.stamps.key} {self.topic}', text))
         if self.age_s is not None and -PLAUSIBLE_S < self.age_s < -AHEAD_S:
             text = (
                 f'{self.topic}: its stamps are {-self.age_s:.2f} s ahead of arrival: its clock '
@@ -168,7 +173,13 @@ class Snapshot:
 
 def judge_inputs(snapshot: Snapshot) -> list[Finding]:
     """What is wrong with what comes in."""
-    found = [finding for health in snapshot.inputs for finding in health.findings()]
+    causes = [cause for reason in snapshot.flow.lost if (cause := snapshot.why(reason))]
+    told = {cause.key for cause in causes}  # by the output: once is enough
+    inputs = [
+        replace(h, stamps=None) if h.stamps is not None and h.stamps.key in told else h
+        for h in snapshot.inputs
+    ]
+    found = [finding for health in inputs for finding in health.findings()]
     lost, sent = snapshot.lost
     if sent and lost > LOST_SHARE * sent:
         text = (

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from depth_ros.nodes.reasons import NO_FAULT, SWEEPS
+from depth_ros.pipeline.clocks import Cause, repeated_stamps
 
 
 class RateMeter:
@@ -75,15 +76,21 @@ class LatencyMeter:
         }
 
 
-class StampAge:
-    """How long before their arrival messages were stamped, over the last of them."""
+class StampMeter:
+    """What stamps messages had, and how long before their arrival, over the last of them."""
 
     def __init__(self, messages: int = 15) -> None:
         self._ages_s: deque[float] = deque(maxlen=messages)
+        self._stamps_ns: deque[int] = deque(maxlen=messages)
 
     def add(self, stamp_ns: int, now_ns: int) -> None:
         """Take note of a stamp and the time of the node's clock when it came."""
         self._ages_s.append((now_ns - stamp_ns) / 1e9)
+        self._stamps_ns.append(stamp_ns)
+
+    def repeated(self, kind: str) -> Cause | None:
+        """What is wrong with stamps of a kind, `image` or `sweep`, that stay the same."""
+        return repeated_stamps(self._stamps_ns, kind)
 
     def median_s(self) -> float | None:
         """Median age [s], below 0 if stamps are ahead; None before the first message."""

@@ -18,7 +18,7 @@ from depth_ros.nodes.diagnostics import diagnostic_array
 from depth_ros.nodes.graph import Endpoint, explain_listeners, explain_silence
 from depth_ros.nodes.graph_report import endpoint, publishers_of, subscriptions_of
 from depth_ros.nodes.health import Level, Snapshot, TopicHealth, Voice
-from depth_ros.nodes.meters import FlowMeter, LatencyMeter, LossMeter, RateMeter, StampAge
+from depth_ros.nodes.meters import FlowMeter, LatencyMeter, LossMeter, RateMeter, StampMeter
 from depth_ros.nodes.qos import AdaptiveSubscription, keep_last, type_name
 from depth_ros.nodes.reasons import NOBODY_LISTENS, cause_of
 from depth_ros.pipeline.calibration import LiveAccuracy
@@ -28,6 +28,8 @@ from depth_ros.pipeline.result import FusionResult
 
 SAME_STATE_NS = 30_000_000_000  # a refusal that comes again so soon is not logged again
 LOOK_AT_GRAPH_S = 2.0
+STAMPED = {'image': 'image', 'points': 'sweep'}
+"""What comes by the name of an input whose stamps are judged."""
 
 
 class FrameTimes(NamedTuple):
@@ -88,7 +90,7 @@ class Monitor:
         self._since_ns = time.monotonic_ns()
         self._fed_ns: int | None = None  # images come since then, and nothing has gone out
         self._input_rates: dict[str, RateMeter] = {}
-        self._ages: dict[str, StampAge] = {}
+        self._stamps: dict[str, StampMeter] = {}
         self._loss = LossMeter()
         self._flow, self._voice = FlowMeter(), Voice()
         self._graph: list[Endpoint] = []
@@ -102,7 +104,7 @@ class Monitor:
             self._loss.info(stamp_ns)
             return
         clock_ns = self._node.get_clock().now().nanoseconds
-        self._ages.setdefault(name, StampAge()).add(stamp_ns, clock_ns)
+        self._stamps.setdefault(name, StampMeter()).add(stamp_ns, clock_ns)
         if name == 'image':
             self._loss.image(stamp_ns)
             self._fed_ns = now_ns if self._fed_ns is None else self._fed_ns
@@ -236,7 +238,7 @@ class Monitor:
         silent_s = (now_ns - (last_ns or self._since_ns)) / 1e9
         if once and last_ns is not None:
             silent_s = 0.0
-        rate, ages = self._input_rates.get(name), self._ages.get(name)
+        rate, stamps = self._input_rates.get(name), self._stamps.get(name)
         simulated = self._node.get_parameter('use_sim_time').value
         return TopicHealth(
             topic=subscription.topic,
@@ -246,7 +248,8 @@ class Monitor:
             timeout_s=timeout_s,
             required=required,
             trouble=self._trouble(subscription, silent_s > timeout_s),
-            age_s=ages.median_s() if ages is not None and not simulated else None,
+            stamps=stamps.repeated(STAMPED[name]) if stamps is not None else None,
+            age_s=stamps.median_s() if stamps is not None and not simulated else None,
         )
 
     def _trouble(self, subscription: AdaptiveSubscription, silent: bool) -> Cause | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ _ONE_CLOCK = (
     'Have both drivers stamp by the same clock: the time of the host when data arrive, or PTP or '
     'NTP on both sensors.'
 )
+_LOOK_AT_LIDAR = 'Look at the LiDAR, its driver and its network.'
 _NAMES = {'image': ('image', 'camera'), 'sweep': ('sweep', 'LiDAR')}
 
 
@@ -50,39 +52,75 @@ class Clocks:
 
     def __init__(self, slop_s: float) -> None:
         self._slop_s = slop_s
+        self._had_sweep = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._stamps = {kind: deque[int](maxlen=RECENT) for kind in _NAMES}
-        self._lost: deque[tuple[int, int]] = deque(maxlen=RECENT)  # image, nearest sweep - image
+        # image, nearest sweep - image; None until one comes
+        self._lost: deque[tuple[int, int | None]] = deque(maxlen=RECENT)
         self._leads_ns: deque[int] = deque(maxlen=RECENT)  # sweep - newest image, on arrival
         self._at_sweep_ns: int | None = None  # image that had come when the last sweep came
+        self._images_since_sweep = 0
+        self._since_start = dict.fromkeys(_NAMES, 0)  # messages of each kind
 
     def image(self, stamp_ns: int) -> None:
         """Take note of an image that has come."""
         self._stamps['image'].append(stamp_ns)
+        self._since_start['image'] += 1
+        self._images_since_sweep += 1
 
     def sweep(self, stamp_ns: int) -> None:
         """Take note of a sweep that has come."""
         self._stamps['sweep'].append(stamp_ns)
+        self._since_start['sweep'] += 1
+        self._had_sweep = True
+        self._images_since_sweep = 0
         for k, (image_ns, nearest_ns) in enumerate(self._lost):  # it may have come too late
-            self._lost[k] = image_ns, min(nearest_ns, stamp_ns - image_ns, key=abs)
+            self._lost[k] = image_ns, _nearer(nearest_ns, stamp_ns - image_ns)
         if images := self._stamps['image']:
             self._leads_ns.append(stamp_ns - images[-1])
             self._at_sweep_ns = images[-1]
 
+    def starts_anew(self, kind: str) -> None:
+        """Forget what was before: the stamps of a kind have gone back, as in a recording's loop.
+
+        Stamps that go back again and again, as those of two drivers on one topic do, are one
+        state and no new start.
+        """
+        if self._since_start[kind] > STUCK:
+            last_ns = self._stamps[kind][-1]
+            self._forget()
+            self._stamps[kind].append(last_ns)
+        self._since_start = dict.fromkeys(_NAMES, 0)
+
     def unpaired(self, image_ns: int, nearest_sweep_ns: int | None) -> None:
         """Take note of an image that has found no sweep, and of the nearest there was."""
-        if nearest_sweep_ns is not None:
-            self._lost.append((image_ns, nearest_sweep_ns - image_ns))
+        nearest_ns = None
+        for sweep_ns in self._stamps['sweep'] if nearest_sweep_ns is None else [nearest_sweep_ns]:
+            nearest_ns = _nearer(nearest_ns, sweep_ns - image_ns)
+        self._lost.append((image_ns, nearest_ns))
 
-    def why_unpaired(self) -> Cause:
-        """Why images find no sweep."""
-        if not self._stamps['sweep'] or not self._lost:
+    def why_unpaired(self) -> Cause | None:
+        """Why images find no sweep; None if stamps do not tell."""
+        if not self._stamps['sweep']:
+            if self._had_sweep:
+                return Cause(
+                    'sweeps_stopped',
+                    'no sweep has come since stamps went back, as where a recording begins again',
+                    _LOOK_AT_LIDAR,
+                )
             return Cause(
                 'no_sweep_yet',
-                'no sweep has come',
+                'no sweep has come since pairing began',
                 'Start the LiDAR driver; the status `inputs` tells what is on the topic.',
             )
-        repeated = self._repeated('image') or self._repeated('sweep') or self._stopped()
-        return repeated or self._apart()
+        return (
+            self._repeated('image')
+            or self._repeated('sweep')
+            or self._stopped()
+            or (self._apart() if self._lost else None)
+        )
 
     def why_repeated(self, kind: str) -> Cause | None:
         """Why stamps of a kind, `image` or `sweep`, come more than once; None if not known."""
@@ -90,43 +128,31 @@ class Clocks:
 
     def _repeated(self, kind: str) -> Cause | None:
         """A driver that gives every message the same stamp."""
-        stamps = list(self._stamps[kind])[-STUCK:]
-        if len(stamps) < STUCK or len(set(stamps)) > 1:
-            return None
-        message, sensor = _NAMES[kind]
-        if stamps[0] == 0:
-            both = self._stamps.keys() == {k for k in _NAMES if set(self._stamps[k]) == {0}}
-            whose = 'images and sweeps' if both else f'{message}s'
-            drivers = 'both drivers' if both else f'the {sensor} driver'
-            return Cause(
-                'zero_stamps',
-                f'the stamps of all {whose} are 0',
-                f'Have {drivers} fill header.stamp with the time of capture.',
-            )
-        return Cause(
-            'stuck_stamps',
-            f'every {message} has the same stamp, {duration(stamps[0] / 1e9)} s',
-            f'Restart the {sensor} driver, or have it stamp each {message} anew.',
-        )
+        both = self._stamps.keys() == {k for k in _NAMES if set(self._stamps[k]) == {0}}
+        return repeated_stamps(self._stamps[kind], kind, both)
 
     def _stopped(self) -> Cause | None:
         """A LiDAR that has gone silent while images go on."""
         sweeps = self._stamps['sweep']
         if self._at_sweep_ns is None:
             return None
-        silent_s = (max(self._stamps['image']) - self._at_sweep_ns) / 1e9
+        # Not by stamps alone: those of two cameras on one topic may be anything apart.
+        silent_s = min(
+            (max(self._stamps['image']) - self._at_sweep_ns) / 1e9,
+            self._images_since_sweep * (_period_s(self._stamps['image']) or 0.0),
+        )
         period_s = max(_period_s(sweeps) or 0.0, LATE_S)
         if silent_s <= 3 * period_s:
             return None
         return Cause(
             'sweeps_stopped',
             f'no sweep has come during the last {duration(silent_s)} s of images',
-            'Look at the LiDAR, its driver and its network.',
+            _LOOK_AT_LIDAR,
         )
 
     def _apart(self) -> Cause:
         """Sweeps come, but none is near enough."""
-        nearest_ns = [offset_ns for _, offset_ns in self._lost]
+        nearest_ns = [offset_ns for _, offset_ns in self._lost if offset_ns is not None]
         nearest_s = statistics.median(nearest_ns) / 1e9
         spread_s = (max(nearest_ns) - min(nearest_ns)) / 1e9
         lead_s = statistics.median(self._leads_ns) / 1e9 if self._leads_ns else nearest_s
@@ -210,6 +236,38 @@ class Clocks:
             + (', or the LiDAR driver delivers late' if offset_s < 0 else ''),
             f'{_ONE_CLOCK} Images wait {LATE_S:g} s for a late sweep and no longer.',
         )
+
+
+def repeated_stamps(stamps: Sequence[int], kind: str, both_zero: bool = False) -> Cause | None:
+    """What is wrong with a driver that gives every message the same stamp; None if it does not.
+
+    Args:
+        stamps: of the messages, as they came [ns]; the last `STUCK` are looked at.
+        kind: `image` or `sweep`.
+        both_zero: whether those of images and sweeps are 0, both of them.
+    """
+    last = list(stamps)[-STUCK:]
+    if len(last) < STUCK or len(set(last)) > 1:
+        return None
+    message, sensor = _NAMES[kind]
+    if last[0] == 0:
+        whose = 'images and sweeps' if both_zero else f'{message}s'
+        drivers = 'both drivers' if both_zero else f'the {sensor} driver'
+        return Cause(
+            'zero_stamps',
+            f'the stamps of all {whose} are 0',
+            f'Have {drivers} fill header.stamp with the time of capture.',
+        )
+    return Cause(
+        'stuck_stamps',
+        f'every {message} has the same stamp, {duration(last[0] / 1e9)} s',
+        f'Restart the {sensor} driver, or have it stamp each {message} anew.',
+    )
+
+
+def _nearer(one_ns: int | None, other_ns: int) -> int:
+    """That of two offsets which is nearer to 0."""
+    return other_ns if one_ns is None else min(one_ns, other_ns, key=abs)
 
 
 def _period_s(stamps: deque[int]) -> float | None:

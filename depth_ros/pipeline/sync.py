@@ -104,7 +104,7 @@ class PairSync(Generic[ImageT, SweepT]):
     def add_image(self, stamp_ns: int, image: ImageT) -> list[Pair[ImageT, SweepT]]:
         """Take an image; returns the pairs that are decided now, oldest first."""
         self._clocks.image(stamp_ns)
-        self._check_jump(stamp_ns, self._newest_image_ns, self._late_images)
+        self._check_jump('image', stamp_ns, self._newest_image_ns, self._late_images)
         self._newest_image_ns = _later(self._newest_image_ns, stamp_ns)
         if self._emitted_ns is not None and stamp_ns < self._emitted_ns:
             self.drops[LATE_IMAGE] += 1
@@ -115,7 +115,7 @@ class PairSync(Generic[ImageT, SweepT]):
     def add_sweep(self, stamp_ns: int, sweep: SweepT) -> list[Pair[ImageT, SweepT]]:
         """Take a sweep; returns the pairs that are decided now, oldest first."""
         self._clocks.sweep(stamp_ns)
-        self._check_jump(stamp_ns, self._newest_sweep_ns, self._late_sweeps)
+        self._check_jump('sweep', stamp_ns, self._newest_sweep_ns, self._late_sweeps)
         if self._forgotten_ns is not None and stamp_ns <= self._forgotten_ns:
             self.drops[LATE_SWEEP] += 1
             return []
@@ -142,12 +142,13 @@ class PairSync(Generic[ImageT, SweepT]):
         kinds = {DUPLICATE_IMAGE: 'image', DUPLICATE_SWEEP: 'sweep'}
         return self._clocks.why_repeated(kinds[reason]) if reason in kinds else None
 
-    def _check_jump(self, stamp_ns: int, newest_ns: int | None, late: _LateRun) -> None:
+    def _check_jump(self, kind: str, stamp_ns: int, newest_ns: int | None, late: _LateRun) -> None:
         if newest_ns is None:
             return
         if stamp_ns < newest_ns - JUMP_NS or late.length(stamp_ns, newest_ns) >= LATE_RUN:
             self.jumps += 1
             self.drops[TIME_JUMP] += self.waiting
+            self._clocks.starts_anew(kind)
             self._start_anew()
 
     def _decide(self, all_images: bool = False) -> list[Pair[ImageT, SweepT]]:

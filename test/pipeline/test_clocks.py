@@ -119,7 +119,9 @@ def test_a_lidar_too_slow_for_any_slop_is_to_be_faster() -> None:
 
 
 def test_a_lidar_that_never_came_or_went_silent() -> None:
-    assert why(run(sweep_until_s=0.0)).key == 'no_sweep_yet'
+    never = why(run(sweep_until_s=0.0))
+    assert never.key == 'no_sweep_yet'
+    assert never.sentence == 'no sweep has come since pairing began'
     gone = why(run(sweep_until_s=2.0))
     assert gone.key == 'sweeps_stopped'
     assert 'during the last 3.0' in gone.sentence
@@ -180,3 +182,51 @@ def test_nothing_is_said_of_what_stamps_do_not_tell() -> None:
     sync = run()
     assert sync.why('late_image') is None
     assert sync.why(DUPLICATE_IMAGE) is None
+
+
+def play(sync: PairSync[None, None], image: Clock, sweep: Clock | None, begin: int = 0) -> None:
+    """Two seconds of images and sweeps at 10 Hz, the image first."""
+    for k in range(begin, begin + 20):
+        sync.add_image(round(image(k / 10) * 1e9), None)
+        if sweep is not None:
+            sync.add_sweep(round(sweep(k / 10) * 1e9), None)
+
+
+def test_a_recording_that_begins_again_is_told_by_its_own_stamps() -> None:
+    sync = run()
+    play(sync, true_time, None)
+    silent = why(sync)
+    assert silent.key == 'sweeps_stopped'
+    assert 'no sweep has come since stamps went back' in silent.sentence
+    play(sync, true_time, after(37.0), begin=20)
+    assert why(sync).key == 'other_time_scale'
+    play(sync, true_time, after(37.0))  # and once more
+    play(sync, true_time, after(37.0), begin=20)
+    assert why(sync).key == 'other_time_scale'
+    good = run()
+    play(good, true_time, true_time)
+    assert good.drops[NO_SWEEP] == 0
+    assert good.why(NO_SWEEP) is None
+
+
+def test_stamps_that_go_back_with_every_message_are_no_new_start() -> None:
+    """Two drivers on one topic; what has come is not forgotten."""
+    sync: PairSync[None, None] = PairSync(SyncConfig())
+    play(sync, true_time, None)
+    for k in range(20, 60):
+        clock = true_time if k % 2 else after(-1000.0)
+        sync.add_image(round(clock(k / 10) * 1e9), None)
+        if k % 4 == 0:
+            sync.add_sweep(round(true_time(k / 10) * 1e9), None)
+            assert 'no sweep has come' not in why(sync).sentence
+    assert sync.jumps > 15
+
+
+def test_sweeps_that_begin_after_images_were_lost_are_not_denied() -> None:
+    sync: PairSync[None, None] = PairSync(SyncConfig())
+    play(sync, true_time, None)
+    assert why(sync).key == 'no_sweep_yet'
+    sync.add_sweep(round(after(-8.0)(2.0) * 1e9), None)
+    told = why(sync)
+    assert told.key == 'clock_offset'
+    assert 'stamps 7.900 s behind those of the images' in told.sentence

@@ -18,7 +18,7 @@ from depth_ros.nodes.health import (
     well_accuracy,
     well_output,
 )
-from depth_ros.nodes.meters import Flow, FlowMeter, LossMeter, StampAge
+from depth_ros.nodes.meters import Flow, FlowMeter, LossMeter, StampMeter
 from depth_ros.nodes.reasons import NO_FAULT
 from depth_ros.pipeline.calibration import LiveAccuracy
 from depth_ros.pipeline.clocks import Cause
@@ -152,6 +152,27 @@ def test_the_age_of_stamps(image_s: float, points_s: float | None, words: str) -
     assert all(words in finding.text and finding.level == Level.WARN for finding in found)
 
 
+def test_stamps_that_do_not_change_are_told_unless_the_output_does() -> None:
+    zero, good = StampMeter(), StampMeter()
+    for k in range(5):
+        assert zero.repeated('image') is None
+        zero.add(0, k * S)
+        good.add(k * S, k * S)
+    assert good.repeated('image') is None
+    inputs = (replace(IMAGE, stamps=zero.repeated('image')), POINTS)
+    (finding,) = judge_inputs(replace(WELL, inputs=inputs))
+    assert finding.level == Level.WARN
+    assert finding.text == (
+        '/image: the stamps of all images are 0. Have the camera driver fill header.stamp with '
+        'the time of capture'
+    )
+    paired = starved('duplicate_image', inputs=inputs, why=lambda _: inputs[0].stamps)
+    assert judge_inputs(paired) == []
+    assert 'the stamps of all images are 0' in judge_output(paired)[0].text
+    silent = replace(inputs[0], silent_s=2.0)
+    assert [f.key for f in judge_inputs(replace(WELL, inputs=(silent,)))] == ['silent /image']
+
+
 def test_images_lost_on_the_way() -> None:
     (finding,) = judge_inputs(replace(WELL, lost=(27, 43)))
     assert finding.level == Level.WARN
@@ -255,7 +276,7 @@ def test_lost_images_of_a_recording_that_begins_again_are_forgotten() -> None:
 
 
 def test_the_age_of_stamps_is_a_median() -> None:
-    age = StampAge()
+    age = StampMeter()
     assert age.median_s() is None
     for lag_ms in (100, 100, 9000):
         age.add(5 * S, 5 * S + lag_ms * MS)

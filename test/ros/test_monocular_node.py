@@ -15,6 +15,7 @@ pytest.importorskip('rclpy')
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
 
 from depth_ros.errors import EngineError
 from depth_ros.messages.clouds import cloud_to_points
@@ -375,7 +376,7 @@ def test_only_settings_that_matter_here_are_parameters(started):
     assert 'must be above mono.relative_sigma 0.3' in empty.reason
 
 
-def test_silence_of_the_camera_is_reported_and_no_lidar_is_missed(started):
+def test_silence_and_stamps_of_the_camera_are_told_and_no_lidar_is_missed(started):
     one = started(**{'sync.camera_timeout_s': 0.3})
     one.send_until(lambda: one.depth, 'depth')
     one.wait_until(lambda: '/image: silent' in one.value('inputs', 'message'), what='silence')
@@ -386,6 +387,9 @@ def test_silence_of_the_camera_is_reported_and_no_lidar_is_missed(started):
     assert one.value('inputs', 'LiDAR age [s]') == ''
     assert one.value('accuracy', 'message') == 'not measured, as there is no LiDAR'
     assert float(one.value('output', 'receipt to publication p50 [ms]')) > 0
+    told = '/image: the stamps of all images are 0. Have the camera driver'
+    unstamped = {'image': lambda: one.image_msg(header=Header())}
+    one.send_until(lambda: told in one.value('inputs', 'message'), told, **unstamped)
 
 
 def test_a_process_that_cannot_start_says_why_and_fails(fetched):
