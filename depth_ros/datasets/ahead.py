@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from depth_ros.datasets.base import Sample
+from depth_ros.datasets.lost import why
 from depth_ros.errors import DatasetError
 
 KEPT_SAMPLES = 150  # the first, which come again when a recording starts again
@@ -22,7 +23,7 @@ class ReadAhead:
     A sample that cannot be read is left out. Call `close` in the end.
 
     Args:
-        read: sample `index`; raises `DatasetError` if there is none.
+        read: sample `index`; raises whatever it will if there is none.
         length: how many there are.
         loop: begin again after the last.
         skipped: called from the thread, once for each sample that is left out, with the reason.
@@ -109,9 +110,9 @@ class ReadAhead:
     def _try(self, index: int) -> Sample | None:
         try:
             return self._read(index)
-        except DatasetError as error:
+        except Exception as error:  # a decoder raises anything
             self.lost += 1
-            self._skipped(str(error))
+            self._skipped(why(error))
             return None
 
     def _offer(self, sample: Sample | None) -> None:

@@ -77,7 +77,7 @@ def each(
         except SampleError as error:
             lost.append(LostImage(error.sample_name, error.camera_name, str(error)))
         except Exception as error:
-            lost.append(LostImage(name, camera_name, _reason(error)))
+            lost.append(LostImage(name, camera_name, why(error)))
         else:
             any_done = True
             yield result
@@ -85,7 +85,7 @@ def each(
             progress(index + 1, of)
 
 
-def _reason(error: Exception) -> str:
+def why(error: Exception) -> str:
     """What went wrong with an image, in a line; of a foreign error the type tells the most."""
     if isinstance(error, DepthRosError):
         return str(error)

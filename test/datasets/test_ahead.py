@@ -128,11 +128,17 @@ def test_with_preload_the_first_comes_after_all_that_are_kept(
     assert take(samples, 29) == list(range(1, 30))
 
 
-def test_broken_samples_are_left_out_and_named_once(reader: Any) -> None:
-    recording = Recording(broken=(0, 2))
+@pytest.mark.parametrize(
+    ('error', 'prefix'),
+    [(DatasetError, ''), (ValueError, 'ValueError: '), (MemoryError, 'MemoryError: ')],
+)
+def test_broken_samples_are_left_out_and_named_once(
+    reader: Any, error: type[Exception], prefix: str
+) -> None:
+    recording = Recording(broken=(0, 2), error=error)
     samples = reader(recording, 4, loop=True)
     assert take(samples, 5) == [1, 3, 1, 3, 1]
-    assert recording.skipped == ['frame 0 is cut', 'frame 2 is cut']
+    assert recording.skipped == [f'{prefix}frame 0 is cut', f'{prefix}frame 2 is cut']
     assert samples.lost == 2
 
 
@@ -155,7 +161,17 @@ def test_a_recording_of_nothing_but_broken_samples_is_given_up(
 
 
 def test_what_nobody_expected_is_heard_of_after_what_was_read(reader: Any) -> None:
-    samples = reader(Recording(broken=(1,), error=MemoryError), 3)
+    """As when the one who is told of a lost sample is gone."""
+
+    class Gone(list[str]):
+        def append(self, why: str) -> None:
+            raise RuntimeError(f'nobody hears that {why}')
+
+    recording = Recording(broken=(1,))
+    recording.skipped = Gone()
+    samples = reader(recording, 3)
     assert take(samples, 1) == [0]
-    with pytest.raises(DatasetError, match='Reading has failed, MemoryError: frame 1 is cut'):
+    with pytest.raises(
+        DatasetError, match='failed, RuntimeError: nobody hears that frame 1 is cut'
+    ):
         until(samples.next)
