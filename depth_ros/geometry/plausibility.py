@@ -16,6 +16,7 @@ from depth_ros.frame import Float64
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.transforms import from_translation_quat, inverse
 
+FEW_RETURNS = 16  # fewer are not judged
 FAR_RETURNS_M = 1000.0  # half of a sweep beyond this: only survey aircraft measure so far
 LONG_LEVER_M = 20.0  # between the sensors of one rig
 SLOW_PERIOD_S = 20.0  # between frames of a recording
@@ -28,7 +29,7 @@ def doubt_cloud(points: npt.NDArray[np.floating]) -> str:
     with np.errstate(over='ignore', invalid='ignore'):
         ranges = np.linalg.norm(points, axis=1)
     ranges = ranges[np.isfinite(ranges) & (ranges > 0)]
-    if len(ranges) < 16 or np.median(ranges) < FAR_RETURNS_M:
+    if len(ranges) < FEW_RETURNS or np.median(ranges) < FAR_RETURNS_M:
         return ''
     return (
         f'Half of the returns are farther than {np.median(ranges):.0f} m away, as if coordinates '

@@ -19,7 +19,7 @@ from depth_ros.nodes.node_config import LIVE_DEFAULTS, NodeConfig
 from depth_ros.nodes.process import ManagedNode, steady_clock
 from depth_ros.nodes.publishers import DepthPublishers
 from depth_ros.nodes.qos import AdaptiveSubscription
-from depth_ros.nodes.reasons import BUSY, NOBODY_LISTENS
+from depth_ros.nodes.reasons import BUSY, NOBODY_LISTENS, UNUSED_SWEEP
 from depth_ros.nodes.worker import LatestWorker
 from depth_ros.pipeline.clocks import Cause
 from depth_ros.pipeline.config import PipelineConfig
@@ -118,7 +118,7 @@ class DepthNode(ManagedNode):
 
     def _drops(self) -> Counter[str]:
         """What the inputs and the worker have dropped since the activation, by reason."""
-        return Counter({BUSY: self._worker.busy})
+        return Counter({BUSY: self._worker.busy, UNUSED_SWEEP: self._intake.unused})
 
     def _why(self, reason: str) -> Cause | None:
         """What is known of a reason of drops beyond the table of reasons."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,16 +14,20 @@ from depth_ros.errors import FrameError, GeometryError, NodeError
 from depth_ros.frame import Float32, Float64, Frame
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Camera
+from depth_ros.geometry.plausibility import FEW_RETURNS, doubt_cloud, doubt_intrinsics
 from depth_ros.messages.camera_info import camera_from_info, stereo_offset_m
 from depth_ros.messages.clouds import cloud_to_points
 from depth_ros.messages.compressed import compressed_size, compressed_to_rgb
 from depth_ros.nodes.convert import image_to_rgb, stamp_to_ns
 from depth_ros.nodes.node_config import NodeConfig
-from depth_ros.nodes.transforms import ExtrinsicSource
+from depth_ros.nodes.transforms import NO_EXTRINSIC, ExtrinsicSource
 from depth_ros.pipeline.sync import Pair
 
 MAX_SAID = 50
 """Sentences about odd messages before the rest is kept back: some carry numbers that change."""
+
+PATIENT_EVERY_S = 5.0
+"""A transform that nothing depends on is waited for again so long after it did not come."""
 
 
 class Received(NamedTuple):
@@ -47,6 +52,7 @@ class FrameIntake:
 
     Attributes:
         extrinsic: as given; another takes effect with the next frame.
+        unused: number of frames whose sweeps could not be used and were not needed.
     """
 
     def __init__(
@@ -60,6 +66,9 @@ class FrameIntake:
         self._stereo_offset = stereo_offset
         self._said: set[str] = set()
         self.extrinsic = extrinsic
+        self.unused = 0
+        self._patient_from_s = -math.inf
+        self._judged: set[str] = set()  # frame_ids of clouds that were looked at
         self._camera: tuple[object, Camera] | None = None
 
     def frame(self, job: Job, latest_info: CameraInfo | None, needs_lidar: bool = True) -> Frame:
@@ -84,11 +93,11 @@ class FrameIntake:
         lidar = {}
         try:
             if job.sweeps:
-                lidar = self._lidar(image_msg, stamp_ns, job.sweeps)
+                lidar = self._lidar(image_msg, stamp_ns, job.sweeps, needs_lidar)
         except NodeError as error:
             if needs_lidar:
                 raise
-            self._say_once(f'Sigma is not calibrated, as a sweep cannot be used: {error}')
+            self._go_without(error)
         try:
             return Frame(image, camera, stamp_ns, frame_id=image_msg.header.frame_id, **lidar)
         except (FrameError, GeometryError) as error:
@@ -117,28 +126,54 @@ class FrameIntake:
             )
         return info
 
-    def _say_once(self, sentence: str) -> None:
-        if sentence not in self._said and len(self._said) < MAX_SAID:
-            self._said.add(sentence)
+    def _go_without(self, error: NodeError) -> None:
+        """Count a frame whose sweeps are left out, and say so once for each reason."""
+        self.unused += 1
+        now_s = time.monotonic()
+        if error.reason == NO_EXTRINSIC and now_s >= self._patient_from_s:  # it was waited for
+            self._patient_from_s = now_s + PATIENT_EVERY_S
+        self._say_once(
+            f'Sigma is not calibrated, as a sweep cannot be used: {error}', error.reason
+        )
+
+    def _say_once(self, sentence: str, key: str = '') -> None:
+        """Say a sentence unless it, or another one with its key, has been said."""
+        key = key or sentence
+        if key not in self._said and len(self._said) < MAX_SAID:
+            self._said.add(key)
             self._say(sentence)
 
     def _lidar(
-        self, image_msg: Any, stamp_ns: int, sweeps: Sequence[tuple[int, PointCloud2]]
+        self,
+        image_msg: Any,
+        stamp_ns: int,
+        sweeps: Sequence[tuple[int, PointCloud2]],
+        needs_lidar: bool,
     ) -> dict[str, Any]:
         """The fields of a frame that come from sweeps, the nearest first."""
-        clouds = [cloud for _, cloud in sweeps]
-        T_camera_lidars = [self._lookup(image_msg, cloud, stamp_ns) for cloud in clouds]
+        extrinsic = self.extrinsic  # the executor may put another one in place meanwhile
+        patient = needs_lidar or time.monotonic() >= self._patient_from_s
+        target, clouds = image_msg.header.frame_id, [cloud for _, cloud in sweeps]
+        T_camera_lidars = [
+            extrinsic.lookup(
+                target, cloud.header.frame_id, stamp_ns, stamp_to_ns(cloud.header.stamp), patient
+            )
+            for cloud in clouds
+        ]
         return {
-            'points': _gather(
-                [cloud_to_points(cloud, self._say_once) for cloud in clouds], T_camera_lidars
-            ),
+            'points': _gather([self._points(cloud) for cloud in clouds], T_camera_lidars),
             'T_camera_lidar': T_camera_lidars[0],
             'lidar_stamp_ns': sweeps[0][0],
         }
 
-    def _lookup(self, image_msg: Any, cloud: PointCloud2, stamp_ns: int) -> Float64:
-        target, source = image_msg.header.frame_id, cloud.header.frame_id
-        return self.extrinsic.lookup(target, source, stamp_ns, stamp_to_ns(cloud.header.stamp))
+    def _points(self, cloud: PointCloud2) -> Float32:
+        """The points of a cloud; the first one of a LiDAR is looked at for implausible numbers."""
+        points, frame_id = cloud_to_points(cloud, self._say_once), cloud.header.frame_id
+        if frame_id not in self._judged and len(points) >= FEW_RETURNS:
+            self._judged.add(frame_id)
+            if doubt := doubt_cloud(points):
+                self._say_once(f'The cloud of {frame_id!r}: {doubt}')
+        return points
 
     def _camera_of(self, info: CameraInfo, size: tuple[int, int]) -> Camera:
         """The camera of a CameraInfo; its rectification maps are cached under this very object."""
@@ -153,6 +188,8 @@ class FrameIntake:
             is_first = self._stereo_offset == 'apply'
             cached = self._camera = key, camera_from_info(info, size, self._say_once, is_first)
             self._tell_offset(info)
+            if doubt := doubt_intrinsics(cached[1].intrinsics):
+                self._say_once(f'CameraInfo: {doubt}')
         return cached[1]
 
     def _tell_offset(self, info: CameraInfo) -> None:

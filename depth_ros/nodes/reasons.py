@@ -11,11 +11,12 @@ NOBODY_LISTENS = 'nobody_listens'
 RECONFIGURED = 'reconfigured'
 DEACTIVATED = 'deactivated'
 BUSY = 'busy'
+UNUSED_SWEEP = 'unused_sweep'
 NOT_READY = 'not_ready'
 
 NO_FAULT = frozenset({NOBODY_LISTENS, RECONFIGURED, DEACTIVATED})
 """Reasons that say nothing of anybody's health."""
-SWEEPS = frozenset({'late_sweep', 'duplicate_sweep'})
+SWEEPS = frozenset({'late_sweep', 'duplicate_sweep', UNUSED_SWEEP})
 """Reasons that count sweeps; all others count images."""
 
 _DRIVER = 'Look at the settings of the driver that sends it.'
@@ -61,6 +62,10 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     'time_jump': (
         'stamps go back again and again',
         'Look for two publishers of one topic with different clocks, or a recording in a loop.',
+    ),
+    UNUSED_SWEEP: (
+        'sweeps cannot be used, and the method needs none: sigma is not calibrated by them',
+        'Look in the log for why.',
     ),
     # Messages
     'no_camera_info': (

@@ -34,7 +34,12 @@ class ExtrinsicSource(Protocol):
     """Gives the transform from the LiDAR to the camera."""
 
     def lookup(
-        self, target_frame: str, source_frame: str, stamp_ns: int, source_stamp_ns: int
+        self,
+        target_frame: str,
+        source_frame: str,
+        stamp_ns: int,
+        source_stamp_ns: int,
+        patient: bool = True,
     ) -> Float64:
         """T_target_source (4, 4).
 
@@ -43,6 +48,7 @@ class ExtrinsicSource(Protocol):
             source_frame: LiDAR frame, the header of the sweep.
             stamp_ns: time of the image.
             source_stamp_ns: time of the sweep.
+            patient: whether to wait for one that comes late.
 
         Raises:
             NodeError: not available, with reason `no_extrinsic`.
@@ -65,7 +71,12 @@ class FixedExtrinsic:
         self._T_camera_lidar = T_camera_lidar
 
     def lookup(
-        self, target_frame: str, source_frame: str, stamp_ns: int, source_stamp_ns: int
+        self,
+        target_frame: str,
+        source_frame: str,
+        stamp_ns: int,
+        source_stamp_ns: int,
+        patient: bool = True,
     ) -> Float64:
         """See `ExtrinsicSource.lookup`; never raises."""
         return self._T_camera_lidar
@@ -112,6 +123,7 @@ class TfExtrinsic:
         self._buffer = tf2_ros.Buffer()
         self._parents: dict[str, str] = {}  # by child, of what was read
         self._wanted: re.Pattern[bytes] | None = None  # what is read of /tf; None = all
+        self._judged: set[tuple[str, str]] = set()  # frames whose transform was looked at
         self._closed = False
         self._lock = threading.Lock()  # the worker looks up, the executor clears and closes
         self._static = node.create_subscription(
@@ -122,7 +134,12 @@ class TfExtrinsic:
             self._listen_to_moving()
 
     def lookup(
-        self, target_frame: str, source_frame: str, stamp_ns: int, source_stamp_ns: int
+        self,
+        target_frame: str,
+        source_frame: str,
+        stamp_ns: int,
+        source_stamp_ns: int,
+        patient: bool = True,
     ) -> Float64:
         """See `ExtrinsicSource.lookup`."""
         if not target_frame or not source_frame:
@@ -132,7 +149,7 @@ class TfExtrinsic:
                 NO_EXTRINSIC,
             )
         asked = target_frame, source_frame, stamp_ns, source_stamp_ns
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + (self._timeout_s if patient else 0.0)
         while True:
             with self._lock:
                 if self._closed:
@@ -150,11 +167,16 @@ class TfExtrinsic:
             time.sleep(min(left_s, _LOOK_AGAIN_S))
         t, q = found.transform.translation, found.transform.rotation
         try:
-            return from_translation_quat((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+            T_target_source = from_translation_quat((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
         except GeometryError as error:
             raise NodeError(
                 f'TF from {source_frame!r} to {target_frame!r}: {error}', NO_EXTRINSIC
             ) from error
+        if (target_frame, source_frame) not in self._judged:
+            self._judged.add((target_frame, source_frame))
+            where = f'TF from {source_frame!r} to {target_frame!r}'
+            _tell_doubt(where, doubt_extrinsic(T_target_source))
+        return T_target_source
 
     def clear(self) -> None:
         """Forget moving transforms, after time went backwards; static ones stay."""
@@ -291,8 +313,7 @@ def parameter_extrinsic(config: ExtrinsicConfig) -> FixedExtrinsic:
     except GeometryError as error:
         raise NodeError(f'extrinsic: {error}', NO_EXTRINSIC) from error
     doubt = doubt_quaternion(config.quat_xyzw) or doubt_extrinsic(T_camera_lidar)
-    if doubt:
-        get_logger('depth_ros').warning(f'extrinsic: {doubt}')
+    _tell_doubt('extrinsic', doubt)
     return FixedExtrinsic(T_camera_lidar)
 
 
@@ -322,7 +343,14 @@ def file_extrinsic(path: Path | str, camera: str = '') -> FixedExtrinsic:
     T_camera_lidar = cameras[name].T_camera_lidar
     if T_camera_lidar is None:
         raise NodeError(f'Camera {name!r} in {path} has no T_cam_lidar.', NO_EXTRINSIC)
+    _tell_doubt(f'extrinsic.file {path}, camera {name!r}', doubt_extrinsic(T_camera_lidar))
     return FixedExtrinsic(T_camera_lidar)
+
+
+def _tell_doubt(where: str, doubt: str) -> None:
+    """Warn of a transform that is unlikely, if it is."""
+    if doubt:
+        get_logger('depth_ros').warning(f'{where}: {doubt}')
 
 
 def make_extrinsic(config: ExtrinsicConfig, node: Node) -> ExtrinsicSource:

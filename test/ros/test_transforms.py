@@ -1,12 +1,9 @@
-"""Where the extrinsic comes from, and that it is never invented."""
+"""The extrinsic of TF: asked at the right time, waited for, never invented."""
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
-from importlib.abc import MetaPathFinder
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
@@ -30,78 +27,6 @@ from depth_ros.nodes.transforms import TfExtrinsic, make_extrinsic
 T_CAMERA_LIDAR = np.array([[0, -1, 0, 0], [0, 0, -1, -0.1], [1, 0, 0, -0.2], [0, 0, 0, 1.0]])
 TRANSLATION, QUAT_XYZW = (0.0, -0.1, -0.2), (0.5, -0.5, 0.5, 0.5)
 FRAMES = ('camera_optical', 'lidar', 1_000, 900)
-
-
-def refusal(config: ExtrinsicConfig, node: Any = None) -> str:
-    with pytest.raises(NodeError) as caught:
-        make_extrinsic(config, node).lookup(*FRAMES)
-    assert caught.value.reason == 'no_extrinsic'
-    return str(caught.value)
-
-
-def test_parameters_give_the_transform() -> None:
-    config = ExtrinsicConfig('parameters', TRANSLATION, QUAT_XYZW)
-    np.testing.assert_allclose(
-        make_extrinsic(config, None).lookup(*FRAMES), T_CAMERA_LIDAR, atol=1e-12
-    )
-
-
-def test_parameters_that_were_not_given_are_no_identity() -> None:
-    assert 'quat_xyzw is not given' in refusal(ExtrinsicConfig('parameters'))
-
-
-def test_quaternion_that_is_not_of_norm_1_is_refused() -> None:
-    config = ExtrinsicConfig('parameters', TRANSLATION, (0.5, -0.5, 0.5, 0.0))
-    assert 'norm 1' in refusal(config)
-
-
-def calib_file(folder: Path, **transforms: Any) -> str:
-    camera = {'width': 8, 'height': 6, 'model': 'pinhole', 'K': [[5, 0, 4], [0, 5, 3], [0, 0, 1]]}
-    cameras = {name: {**camera, 'T_cam_lidar': T} for name, T in transforms.items()}
-    path = folder / 'calib.json'
-    path.write_text(json.dumps({'cameras': cameras}))
-    return str(path)
-
-
-def test_file_gives_the_only_or_the_named_camera(tmp_path: Path) -> None:
-    file = calib_file(tmp_path, left=T_CAMERA_LIDAR.tolist())
-    source = make_extrinsic(ExtrinsicConfig('file', file=file), None)
-    np.testing.assert_allclose(source.lookup(*FRAMES), T_CAMERA_LIDAR, atol=1e-12)
-    file = calib_file(tmp_path, left=np.eye(4).tolist(), right=T_CAMERA_LIDAR.tolist())
-    source = make_extrinsic(ExtrinsicConfig('file', file=file, camera='right'), None)
-    np.testing.assert_allclose(source.lookup(*FRAMES), T_CAMERA_LIDAR, atol=1e-12)
-
-
-def test_file_that_does_not_settle_it_is_refused(tmp_path: Path) -> None:
-    file = calib_file(tmp_path, left=None, right=T_CAMERA_LIDAR.tolist())
-    assert "['left', 'right']" in refusal(ExtrinsicConfig('file', file=file))
-    assert "'rear'" in refusal(ExtrinsicConfig('file', file=file, camera='rear'))
-    assert 'no T_cam_lidar' in refusal(ExtrinsicConfig('file', file=file, camera='left'))
-    assert 'no such file' in refusal(ExtrinsicConfig('file', file=str(tmp_path / 'none.json')))
-    assert 'extrinsic.file is not given' in refusal(ExtrinsicConfig('file'))
-
-
-def test_missing_tf2_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, 'tf2_ros', None)
-    text = refusal(ExtrinsicConfig('tf'))
-    assert 'ros-<distro>-tf2-ros-py' in text
-    assert 'extrinsic.source' in text
-
-
-class BrokenImport(MetaPathFinder):
-    """Has tf2_ros fail as one does whose libraries are for something else."""
-
-    def find_spec(self, name: str, *_: Any) -> None:
-        if name == 'tf2_ros':
-            raise OSError('libtf2.so: cannot open shared object file')
-
-
-def test_broken_tf2_is_named_with_what_its_import_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, 'tf2_ros', raising=False)
-    monkeypatch.setattr(sys, 'meta_path', [BrokenImport(), *sys.meta_path])
-    text = refusal(ExtrinsicConfig('tf'))
-    assert 'cannot be imported (OSError: libtf2.so: cannot open shared object file)' in text
-    assert 'extrinsic.source' in text
 
 
 class TransformError(Exception):
@@ -225,6 +150,40 @@ def test_tf_is_asked_at_the_stamp_of_the_image(tf_buffer: Buffer, listener: List
     listener.static(*FRAMES[:2])
     np.testing.assert_allclose(source.lookup(*FRAMES), T_CAMERA_LIDAR, atol=1e-12)
     assert tf_buffer.asked == ('camera_optical', 'lidar', 1_000)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is warned of."""
+    sentences: list[str] = []
+    logger = SimpleNamespace(warning=sentences.append)
+    monkeypatch.setattr(transforms, 'get_logger', lambda name: logger)
+    return sentences
+
+
+def test_tf_in_millimetres_is_doubted_once(
+    listener: Listener, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = TfExtrinsic(listener, timeout_s=0.0)
+    monkeypatch.setitem(globals(), 'TRANSLATION', (0.0, -100.0, -200.0))
+    listener.static(*FRAMES[:2])
+    for _ in range(3):
+        source.lookup(*FRAMES)
+    (sentence,) = said
+    assert sentence.startswith("TF from 'lidar' to 'camera_optical': The LiDAR would be 224 m")
+
+
+def test_likely_tf_is_not_doubted(listener: Listener, said: list[str]) -> None:
+    source = TfExtrinsic(listener, timeout_s=0.0)
+    listener.static(*FRAMES[:2])
+    source.lookup(*FRAMES)
+    assert said == []
+
+
+def test_who_is_not_patient_does_not_wait(listener: Listener) -> None:
+    source = TfExtrinsic(listener, timeout_s=3600.0)
+    with pytest.raises(NodeError, match='no transform'):
+        source.lookup(*FRAMES, patient=False)
 
 
 def test_tf_compensates_motion_through_the_fixed_frame(
