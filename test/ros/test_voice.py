@@ -232,6 +232,12 @@ def test_images_that_are_lost_on_the_way_are_counted_by_their_camera_info(rig) -
     )
     assert level(one, 'inputs') == '1'
     assert 'fastdds_shm.xml' in one.value('inputs', 'message')
+    assert one.value('inputs', 'images lost on the way')
+    assert one.node.trigger_deactivate() == SUCCESS
+    assert one.node.trigger_activate() == SUCCESS
+    one.wait_until(
+        lambda: not one.value('inputs', 'images lost on the way'), TIMEOUT_S, 'a new account'
+    )
 
 
 def test_an_image_in_a_body_frame_is_suspected_by_its_name(rig) -> None:
