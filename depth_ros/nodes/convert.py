@@ -7,7 +7,7 @@ What a sensor sends is never trusted: a message that contradicts itself raises `
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -75,15 +75,22 @@ def image_to_rgb(msg: Image, say: Callable[[str], None] | None = None) -> UInt8:
         raise NodeError(f'{refusal}, and {way_out}.', reason) from error
 
 
-def info_from_intrinsics(msg: CameraInfo, intrinsics: Intrinsics) -> None:
+def info_from_intrinsics(
+    msg: CameraInfo, intrinsics: Intrinsics, offset_m: Sequence[float] = (0.0, 0.0, 0.0)
+) -> None:
     """Make `msg` the CameraInfo of a rectified image; its header is left alone.
 
     D = 0, R = I, K = P[:3, :3], no ROI, no binning: readers of K, of P and of D all agree.
+
+    Args:
+        msg: is filled.
+        intrinsics: of the image.
+        offset_m: (3,) where the frame of the image lies in that of the view: P[:, 3] = K offset.
     """
     msg.width, msg.height = intrinsics.width, intrinsics.height
     msg.distortion_model, msg.d = 'plumb_bob', array.array('d', [0.0] * 5)
     msg.k, msg.r = intrinsics.matrix.ravel(), np.eye(3).ravel()
-    msg.p = np.column_stack((intrinsics.matrix, np.zeros(3))).ravel()
+    msg.p = np.column_stack((intrinsics.matrix, intrinsics.matrix @ offset_m)).ravel()
     msg.binning_x = msg.binning_y = 0
     msg.roi = RegionOfInterest()
 

@@ -213,7 +213,7 @@ class DepthNode(ManagedNode):
         try:
             camera = self._intake.camera(image, self._info)
             intrinsics = output_intrinsics(camera, self._config.output.scale)
-            self._outputs.publish_info(intrinsics, image.msg.header)
+            self._outputs.publish_info(intrinsics, image.msg.header, camera.t_rect)
         except Exception as error:  # whatever it is, it costs this image and not the process
             self._refuse(error)
             return False

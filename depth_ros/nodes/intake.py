@@ -194,7 +194,16 @@ class FrameIntake:
 
     def _tell_offset(self, info: CameraInfo) -> None:
         """Say that this is a second camera, unless somebody has decided what that means."""
-        if self._stereo_offset != 'warn' or not np.any(np.reshape(info.p, (3, 4))[:, 3]):
+        is_second = bool(np.any(np.reshape(info.p, (3, 4))[:, 3]))
+        is_turned = np.any(info.r) and not np.allclose(np.reshape(info.r, (3, 3)), np.eye(3))
+        if self._stereo_offset == 'apply' and is_second and is_turned:
+            self._say_once(
+                'CameraInfo: R turns the view of this second camera of a stereo pair. As '
+                'stereo_offset is apply and no message has R of the first camera, the first is '
+                'taken to be turned alike, as cameras side by side nearly are. If it is not, have '
+                'the driver send the frame_id of this camera and set stereo_offset to ignore.'
+            )
+        if self._stereo_offset != 'warn' or not is_second:
             return
         try:
             distance_m = math.hypot(*stereo_offset_m(info))

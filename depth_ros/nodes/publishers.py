@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
@@ -12,6 +13,7 @@ from std_msgs.msg import Header
 from depth_ros.errors import NodeError
 from depth_ros.frame import DepthKind, Float32
 from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.transforms import inverse
 from depth_ros.nodes.buffers import CloudBuffer, ImageBuffer
 from depth_ros.nodes.convert import info_from_intrinsics
 from depth_ros.nodes.qos import keep_last
@@ -81,10 +83,12 @@ class DepthPublishers:
         """Whether only the camera is listened to, which needs no completion."""
         return self._info.get_subscription_count() > 0 and not self.wanted
 
-    def publish_info(self, intrinsics: Intrinsics, header: Header) -> None:
-        """Publish the camera of the outputs under the header of an image."""
+    def publish_info(
+        self, intrinsics: Intrinsics, header: Header, offset_m: Sequence[float] = (0.0, 0.0, 0.0)
+    ) -> None:
+        """Publish the camera of the outputs; `offset_m` as for `info_from_intrinsics`."""
         info = CameraInfo(header=header)  # one each: the worker and the executor both publish
-        info_from_intrinsics(info, intrinsics)
+        info_from_intrinsics(info, intrinsics, offset_m)
         self._info.publish(info)
 
     def publish(self, result: FusionResult, header: Header, config: PipelineConfig) -> None:
@@ -101,7 +105,9 @@ class DepthPublishers:
                 'wrong_kind',
             )
         # CameraInfo first: consumers wait for it.
-        self.publish_info(result.view.intrinsics, header)
+        T_camera_view = result.view.T_camera_view
+        offset_m = np.zeros(3) if T_camera_view is None else inverse(T_camera_view)[:3, 3]
+        self.publish_info(result.view.intrinsics, header, offset_m)
         for publisher, (values, buffer) in self._images.items():
             if publisher.get_subscription_count():
                 buffer.fill_depth(values(result, config.output))

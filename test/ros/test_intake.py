@@ -90,6 +90,19 @@ def test_a_decision_about_a_second_camera_is_silence(decision, x):
     assert said == []
 
 
+def test_what_is_assumed_of_a_turned_second_camera_is_said_once():
+    said = []
+    intake = FrameIntake(said.append, AtTheCamera(), stereo_offset='apply')
+    turned = second_camera()
+    c, s = np.cos(0.02), np.sin(0.02)
+    turned.image.info.r = np.array([c, 0, s, 0, 1, 0, -s, 0, c])
+    for _ in range(3):
+        intake.frame(turned, None)
+    (sentence,) = said
+    assert 'the first is taken to be turned alike' in sentence
+    assert 'stereo_offset to ignore' in sentence
+
+
 def test_an_impossible_offset_is_said_and_not_used():
     said = []
     intake = FrameIntake(said.append, AtTheCamera())

@@ -221,8 +221,14 @@ def test_a_second_camera_in_the_frame_of_the_first(rig, decision, offset_m):
     0.5 m further right in the frame of the first, whose LiDAR has measured them."""
     p = [80.0, 0.0, 47.5, -40.0, 0.0, 80.0, 31.5, 0.0, 0.0, 0.0, 1.0, 0.0]
     one = rig(stereo_offset=decision, **{'points.gated': False}).start()
-    (cloud,) = heard_together(one, ['depth/points'], info=lambda: one.info_msg(p=p))
+    topics = ['depth/points', 'depth/image_dense', 'depth/camera_info']
+    cloud, depth, info = heard_together(one, topics, info=lambda: one.info_msg(p=p))
     points = pixels_of(cloud)[:, 4:80]
     np.testing.assert_allclose(points[..., 2], 5.0, rtol=2e-3)
     x = (np.arange(4, 80) - 47.5) / 80 * 5 + offset_m
     np.testing.assert_allclose(points[..., 0], np.broadcast_to(x, (64, 76)), atol=0.01)
+    # Unprojected by P, the depth image gives the same points.
+    assert list(info.p) == (p if offset_m else [*p[:3], 0.0, *p[4:]])
+    z, P = pixels_of(depth)[:, 4:80], np.reshape(info.p, (3, 4))
+    unprojected = ((np.arange(4, 80) - P[0, 2]) * z - P[0, 3]) / P[0, 0]
+    np.testing.assert_allclose(unprojected, points[..., 0], atol=1e-4)
