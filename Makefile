@@ -1,11 +1,13 @@
 # Each target makes .venv and installs what it needs on first use; after that it needs no network.
 #   PYTHON    interpreter of .venv, 3.10 or newer     make test PYTHON=python3.12
+#   WORKERS   processes that share the tests; 0 = none, for a debugger     make test WORKERS=0
 #   PIP_ARGS  options for pip, such as another index   make demo PIP_ARGS=...
 #   TORCH_INDEX  PyTorch's package index for CPUs (pytorch.org, "Get started"), where pip's own has
 #                only the build with gigabytes of CUDA     make test TORCH_INDEX=https://...
 PYTHON ?= python3
 PIP_ARGS ?=
 TORCH_INDEX ?=
+WORKERS ?= 2
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -28,7 +30,7 @@ demo: $(VENV)/.ros $(VENV)/.onnxruntime ## simulated sensors through the real no
 	$(VENV)/bin/depth_ros demo -o out/demo
 
 test: $(VENV)/.ros $(VENV)/.test $(VENV)/.networks ## all tests; make test ARGS='-k name' for some
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.lint ## ruff: rules and format
 	$(RUN) -m ruff check .
