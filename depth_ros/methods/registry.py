@@ -50,11 +50,6 @@ def choose(name: str, weights: str = '', backend: str = 'auto') -> tuple[str, st
     return Lite.name, f'the best here, by {usable}; BP-Net is not used because {lacking}'
 
 
-def goes_by_lidar(name: str) -> bool:
-    """Whether the method that `name` stands for needs LiDAR; `auto` only takes such as do."""
-    return name == 'auto' or bool(getattr(METHODS[name], 'needs_lidar', True))
-
-
 def _usable(backend: str) -> tuple[Candidate | None, list[str]]:
     """The best way to run networks here, and what is against those that would be better."""
     obstacles: list[str] = []

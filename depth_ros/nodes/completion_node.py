@@ -10,7 +10,6 @@ from typing import Any
 from sensor_msgs.msg import PointCloud2
 
 from depth_ros.errors import ConfigError, NodeError
-from depth_ros.methods.registry import goes_by_lidar
 from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.nodes.depth_node import DepthNode
 from depth_ros.nodes.intake import FrameIntake, Job, Received
@@ -21,6 +20,7 @@ from depth_ros.nodes.reasons import DEACTIVATED, RECONFIGURED
 from depth_ros.nodes.transforms import make_extrinsic
 from depth_ros.pipeline.clocks import Cause
 from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.fusion import make_method, same_method
 from depth_ros.pipeline.sync import PairSync
 
 
@@ -53,14 +53,22 @@ class CompletionNode(DepthNode):
         return inputs
 
     def _new_sync(self, config: PipelineConfig) -> PairSync[Received, PointCloud2]:
-        """The pairing by settings.
-
-        Whether images go alone is up to the settings and not to the pipeline, which takes those
-        only with an image: while the LiDAR is silent none would ever reach it.
-        """
+        """The pairing by settings."""
         sync: PairSync[Received, PointCloud2] = PairSync(config.sync)
-        sync.lone = not goes_by_lidar(config.method)
+        sync.lone = self._needs_no_sweep(config)
         return sync
+
+    def _needs_no_sweep(self, config: PipelineConfig) -> bool:
+        """Whether images go alone: up to the method that settings ask for.
+
+        The pipeline takes new ones only with an image, and while the LiDAR is silent none would
+        reach it.
+        """
+        pipeline = self._pipeline
+        asked = pipeline.wanted
+        if not same_method(config, pipeline.config, asked.name):
+            asked, _ = make_method(config)
+        return not asked.needs_lidar
 
     def _timeout_s(self, name: str) -> float:
         config = self._config.sync
@@ -80,7 +88,7 @@ class CompletionNode(DepthNode):
         if config.sync != before.sync:
             self._fold_sync(RECONFIGURED)
             self._sync = self._new_sync(config)
-        self._sync.lone = not goes_by_lidar(config.method)
+        self._sync.lone = self._needs_no_sweep(config)
 
     def _rewire(self, config: CompletionNodeConfig) -> None:
         """Look the extrinsic up elsewhere from the next frame on, if that is what changes."""
