@@ -30,7 +30,7 @@ demo: $(VENV)/.ros $(VENV)/.onnxruntime ## simulated sensors through the real no
 	$(VENV)/bin/depth_ros demo -o out/demo
 
 test: $(VENV)/.ros $(VENV)/.test $(VENV)/.networks ## all tests; make test ARGS='-k name' for some
-	$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.lint ## ruff: rules and format
 	$(RUN) -m ruff check .

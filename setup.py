@@ -18,7 +18,7 @@ ROS_JAZZY = [
     'ros-sensor-msgs==5.3.6',
     'ros-std-msgs==5.3.6',
 ]
-TEST = ['hypothesis>=6.100,<7', 'pytest>=7.4,<10', 'pytest-xdist>=3.5,<4', 'pyyaml>=6,<7']
+TEST = ['hypothesis>=6.100,<7', 'pytest>=7.4,<10', 'pytest-xdist>=3.7,<4', 'pyyaml>=6,<7']
 TORCH = ['torch>=2.6,<3', 'safetensors>=0.4,<1']
 # It has no wheels for ARM.
 EMBREEX = 'embreex>=4.4,<5; platform_machine == "x86_64"'
