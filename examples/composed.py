@@ -3,7 +3,9 @@
 Run: python3 examples/composed.py FOLDER, a dataset folder with one camera and a calib.json.
 """
 
+import signal
 import sys
+import threading
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -24,6 +26,9 @@ def parameters(**values):
 use_shared_memory_profile()  # before rclpy.init
 # On Ctrl-C rclpy would take the context away from under the nodes, which still publish.
 rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+ended = threading.Event()
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: ended.set())
 folder = sys.argv[1]
 # Arguments of the command line would rename them all; cli_args are those of one node.
 player = PlayerNode(
@@ -47,14 +52,11 @@ for node in (consumer, completion, player):
 for node in (completion, player):  # what `autostart` does where a node has its own process
     node.trigger_configure()
     node.trigger_activate()
-try:
-    executor.spin()
-except KeyboardInterrupt:
-    pass
-finally:
-    for node in (player, completion):
-        node.close()
-    executor.shutdown()
-    for node in (player, completion, consumer):
-        node.destroy_node()
-    rclpy.try_shutdown()
+while not ended.is_set():
+    executor.spin_once(timeout_sec=0.1)
+for node in (player, completion):
+    node.close()
+executor.shutdown()
+for node in (player, completion, consumer):
+    node.destroy_node()
+rclpy.try_shutdown()

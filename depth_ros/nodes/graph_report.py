@@ -24,6 +24,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile
 
 from depth_ros.nodes.graph import INFINITE_S, SENSOR_TYPES, Endpoint
 
+_UNKNOWN = '_NODE_NAME_UNKNOWN_'  # rmw: its name has not been heard yet, as its topic has
 MIN_LISTEN_S = 1.5  # discovery takes up to half of it where the machine is idle
 STABLE_S = 4.0  # a graph that has not changed for so long is whole
 MAX_LISTEN_S = 10.0
@@ -107,6 +108,8 @@ def _others(node: Node, kind: str, topics: Iterable[str]) -> Iterator[Endpoint]:
     for topic in topics:
         for info in infos_of(node, kind, topic):
             name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+            if info.node_name == _UNKNOWN:
+                name = 'a node'
             if name != own:
                 yield endpoint(topic, info.topic_type, name, info.qos_profile)
 

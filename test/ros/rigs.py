@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -66,8 +67,12 @@ class Ros:
         self.context.try_shutdown()
 
     def _spin(self) -> None:
+        from rclpy._rclpy_pybind11 import InvalidHandle
+
         while self._running:
-            self._executor.spin_once(timeout_sec=0.02)
+            # What a test destroys may be in the wait set that is being built in this thread.
+            with contextlib.suppress(InvalidHandle):
+                self._executor.spin_once(timeout_sec=0.02)
 
 
 class CameraRig:
