@@ -12,7 +12,7 @@ from sensor_msgs.msg import PointCloud2
 from depth_ros.errors import ConfigError, NodeError
 from depth_ros.nodes.convert import stamp_to_ns
 from depth_ros.nodes.depth_node import DepthNode
-from depth_ros.nodes.intake import FrameIntake, Job, Received
+from depth_ros.nodes.intake import Job, Received
 from depth_ros.nodes.node_config import CompletionNodeConfig
 from depth_ros.nodes.process import run_node
 from depth_ros.nodes.qos import AdaptiveSubscription
@@ -36,14 +36,8 @@ class CompletionNode(DepthNode):
         if self._config.mono.output != 'metric':
             raise ConfigError('mono.output must be metric: what is relative has monocular_node.')
         super()._acquire(taken)
-        self._extrinsic = make_extrinsic(self._node_config.extrinsic, self)
-        taken.callback(lambda: self._extrinsic.close())  # perhaps another by then
-        self._intake = FrameIntake(
-            self.get_logger().warning,
-            self._extrinsic,
-            self.resolve_topic_name('camera_info'),
-            self._node_config.stereo_offset,
-        )
+        self._intake.extrinsic = make_extrinsic(self._node_config.extrinsic, self)
+        taken.callback(lambda: self._intake.extrinsic.close())  # perhaps another by then
 
     def _listen(self, taken: ExitStack) -> dict[str, AdaptiveSubscription]:
         self._sync = self._new_sync(self._config)
@@ -88,7 +82,8 @@ class CompletionNode(DepthNode):
         if config.sync != before.sync:
             self._fold_sync(RECONFIGURED)
             self._sync = self._new_sync(config)
-        self._sync.lone = self._needs_no_sweep(config)
+        else:
+            self._sync.lone = self._needs_no_sweep(config)
 
     def _rewire(self, config: CompletionNodeConfig) -> None:
         """Look the extrinsic up elsewhere from the next frame on, if that is what changes."""
@@ -101,8 +96,8 @@ class CompletionNode(DepthNode):
         except NodeError:
             self._node_config = before
             raise
-        self._extrinsic.close()
-        self._extrinsic = self._intake.extrinsic = extrinsic
+        self._intake.extrinsic.close()
+        self._intake.extrinsic = extrinsic
 
     def _add_image(self, stamp_ns: int, image: Received) -> None:
         self._pair(self._sync.add_image, stamp_ns, image)
@@ -120,7 +115,7 @@ class CompletionNode(DepthNode):
             told = ', '.join(f'{n} {reason}' for reason, n in lost.items())
             self.get_logger().debug(f'The message of {stamp_ns / 1e9:.3f} ends in drops: {told}.')
         if self._sync.jumps != jumps:
-            self._extrinsic.clear()
+            self._intake.extrinsic.clear()
         self._work_on(jobs)
 
     def _fold_sync(self, reason: str) -> None:

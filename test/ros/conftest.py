@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -122,3 +123,14 @@ def rig(ros: Ros) -> Iterator[Callable[..., CompletionRig]]:
 def mono_rig(ros: Ros) -> Iterator[Callable[..., MonocularRig]]:
     """`mono_rig(**parameters)` makes a `MonocularRig`; call its `start()`."""
     yield from _rigs(MonocularRig, ros)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is warned of extrinsics."""
+    from depth_ros.nodes import transforms
+
+    sentences: list[str] = []
+    logger = SimpleNamespace(warning=sentences.append)
+    monkeypatch.setattr(transforms, 'get_logger', lambda name: logger)
+    return sentences

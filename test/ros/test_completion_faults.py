@@ -309,7 +309,7 @@ def test_an_image_whose_extrinsic_is_not_known_is_named(rig, monkeypatch):
         raise NodeError("TF has no transform from 'lidar'", 'no_extrinsic')
 
     with monkeypatch.context() as patch:
-        patch.setattr(one.node._extrinsic, 'lookup', unknown)
+        patch.setattr(one.node._intake.extrinsic, 'lookup', unknown)
         one.send_until(lambda: is_named(one, 'no_extrinsic'), 'no_extrinsic')
     recovers(one)
 

@@ -6,7 +6,6 @@ import json
 import sys
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import pytest
 
 pytest.importorskip('rclpy')
 from depth_ros.errors import NodeError
-from depth_ros.nodes import transforms
 from depth_ros.nodes.node_config import ExtrinsicConfig
 from depth_ros.nodes.transforms import make_extrinsic
 
@@ -95,15 +93,6 @@ def test_broken_tf2_is_named_with_what_its_import_raised(monkeypatch: pytest.Mon
     text = refusal(ExtrinsicConfig('tf'))
     assert 'cannot be imported (OSError: libtf2.so: cannot open shared object file)' in text
     assert 'extrinsic.source' in text
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is warned of."""
-    sentences: list[str] = []
-    logger = SimpleNamespace(warning=sentences.append)
-    monkeypatch.setattr(transforms, 'get_logger', lambda name: logger)
-    return sentences
 
 
 def test_a_file_whose_extrinsic_is_turned_round_is_doubted_once(

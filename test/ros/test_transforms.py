@@ -152,15 +152,6 @@ def test_tf_is_asked_at_the_stamp_of_the_image(tf_buffer: Buffer, listener: List
     assert tf_buffer.asked == ('camera_optical', 'lidar', 1_000)
 
 
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is warned of."""
-    sentences: list[str] = []
-    logger = SimpleNamespace(warning=sentences.append)
-    monkeypatch.setattr(transforms, 'get_logger', lambda name: logger)
-    return sentences
-
-
 def test_tf_in_millimetres_is_doubted_once(
     listener: Listener, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
