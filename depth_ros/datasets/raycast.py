@@ -80,6 +80,24 @@ def tile_order(height: int, width: int) -> npt.NDArray[np.int64]:
     return np.concatenate(list(strips))
 
 
+def direction_order(directions: Float64) -> npt.NDArray[np.int64]:
+    """Order of rays (N, 3) in which consecutive ones have like directions, by Morton code.
+
+    For rays whose own order says nothing of that, such as those from a lamp to what a camera sees.
+    """
+    unit = directions / np.linalg.norm(directions, axis=1)[:, None]
+    middle = unit.mean(axis=0)
+    right = np.cross(middle, np.eye(3)[np.argmin(np.abs(middle))])
+    down = np.cross(middle, right)
+    code = np.zeros(len(unit), dtype=np.int64)
+    for shift, across in enumerate((unit @ right, unit @ down)):
+        bits = ((across - across.min()) / (np.ptp(across) + _TINY) * 0xFFFF).astype(np.int64)
+        for apart, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+            bits = (bits | (bits << apart)) & mask
+        code |= bits << shift
+    return np.argsort(code, kind='stable')
+
+
 def cast(
     surfaces: Sequence[Surface], origin: Float64, directions: Float64, limit: float = np.inf
 ) -> Hits:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.datasets.raycast import Hits, Int32, Surface, cast
+from depth_ros.datasets.raycast import Hits, Int32, Surface, cast, direction_order
 from depth_ros.datasets.textures import texture
 from depth_ros.frame import Float32, Float64
 
@@ -192,6 +192,8 @@ def _light(scene: Scene, points: Float64, normal: Float64) -> tuple[Float64, Flo
         if not len(facing):
             continue
         target = points[facing] + normal[facing] * 0.01 - lamp.position
+        order = direction_order(target)
+        facing, target = facing[order], target[order]
         free = facing[cast(casters, lamp.position, target, limit=1.0).index < 0]
         fade = 1.0
         if np.isfinite(lamp.fade_m):
