@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib.util
 import json
+import math
 import os
 import signal
 import subprocess
@@ -37,13 +38,20 @@ from depth_ros.pipeline.result import FusionResult
 
 EVERY = 5  # one frame in so many is written by the recorder and judged
 PATIENCE_S = 900.0  # rendering 50 frames takes about a minute of one core
+RATE_HZ = 10.0
+SHARE = 0.5  # of the time between two frames may go into completing one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument('-o', '--output', type=Path, default=Path('out/demo'), metavar='OUT')
     parser.add_argument('--scene', default='street', choices=tuple(WORLDS), help='simulated world')
-    parser.add_argument('--rate', type=float, default=10.0, metavar='HZ', help='frames per second')
+    parser.add_argument(
+        '--rate',
+        type=float,
+        metavar='HZ',
+        help=f'frames per second; default: {RATE_HZ:g}, or what this machine keeps up with',
+    )
     parser.add_argument(
         '--mask',
         type=Path,
@@ -61,14 +69,15 @@ def main(args: argparse.Namespace) -> int:
     config = _config(simulator, args.mask)
     output: Path = args.output
     output.mkdir(parents=True, exist_ok=True)
+    rate_hz = _rate_hz(simulator, config) if args.rate is None else args.rate
     environment = dict(os.environ)
     use_shared_memory_profile(environ=environment)
     with (
         own_domain(environment) as domain_id,
-        _nodes(args, config, simulator, environment) as (player, completion, recorder),
+        _nodes(args, rate_hz, config, simulator, environment) as (player, completion, recorder),
     ):
         print(
-            f'Playing {simulator.name}: {len(simulator)} frames at {args.rate:g} Hz through '
+            f'Playing {simulator.name}: {len(simulator)} frames at {rate_hz:g} Hz through '
             f'player_node, completion_node and recorder_node (ROS_DOMAIN_ID {domain_id}, '
             f'discovery {environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]}); '
             f'logs in {output / "log"}.',
@@ -82,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
         print('Waiting until the player has rendered and played its frames.', file=sys.stderr)
         _wait(recorder, (player, completion), output)
     recording = json.loads((output / 'recording' / 'recording.json').read_text())
-    return _judge(output, simulator, recording, args.rate, args.json, config)
+    return _judge(output, simulator, recording, rate_hz, args.json, config)
 
 
 def _config(simulator: Simulator, mask: Path | None) -> PipelineConfig:
@@ -94,9 +103,30 @@ def _config(simulator: Simulator, mask: Path | None) -> PipelineConfig:
     return PipelineConfig(mask=MaskConfig(str(mask.absolute())))
 
 
+def _rate_hz(simulator: Simulator, config: PipelineConfig) -> float:
+    """Frames per second that completion keeps up with here, beside the other nodes."""
+    pipeline, frame = FusionPipeline(config), simulator.sample(0).frame
+    pipeline.process(frame)  # opens the network
+    times_s = []
+    for _ in range(5):
+        start_s = time.perf_counter()
+        pipeline.process(frame)
+        times_s.append(time.perf_counter() - start_s)
+    takes_s = float(np.median(times_s))
+    rate_hz = float(np.clip(math.floor(2 * SHARE / takes_s) / 2, 0.5, RATE_HZ))
+    if rate_hz < RATE_HZ:
+        print(
+            f'{pipeline.method_name} takes {takes_s * 1e3:.0f} ms for a frame on this machine: '
+            f'the demo plays at {rate_hz:g} Hz instead of {RATE_HZ:g} Hz.',
+            file=sys.stderr,
+        )
+    return rate_hz
+
+
 @contextlib.contextmanager
 def _nodes(
     args: argparse.Namespace,
+    rate_hz: float,
     config: PipelineConfig,
     simulator: Simulator,
     environment: dict[str, str],
@@ -117,7 +147,7 @@ def _nodes(
         },
         'player_node': {
             'source': f'{SIMULATOR_PREFIX}{args.scene}',
-            'rate_hz': args.rate,
+            'rate_hz': rate_hz,
             'loop': False,
             'stamps': 'recorded',
             'preload': True,  # what is measured is playing, not rendering

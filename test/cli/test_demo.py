@@ -14,6 +14,8 @@ import pytest
 from depth_ros.cli import demo
 from depth_ros.cli.main import main
 from depth_ros.datasets.simulator import Simulator
+from depth_ros.frame import Frame
+from depth_ros.pipeline.config import PipelineConfig
 
 ARRIVALS = 'arrivals_stamp_and_receipt_ns'
 S = 1_000_000_000
@@ -52,6 +54,35 @@ def test_arrivals_are_counted_by_stamp_and_timed_by_receipt() -> None:
     assert depth['rate received_Hz'] == pytest.approx(10.0)
     assert sigma['rate received_Hz'] == pytest.approx(5.0)
     assert math.isnan(cloud['rate received_Hz'])
+
+
+@pytest.mark.parametrize(
+    ('takes_s', 'rate_hz'), [(0.02, 10.0), (0.05, 10.0), (0.08, 6.0), (0.1, 5.0), (4.0, 0.5)]
+)
+def test_frames_come_no_faster_than_twice_their_completion_takes(
+    takes_s: float,
+    rate_hz: float,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock_s = 0.0
+
+    class Slow:
+        method_name = 'lite'
+
+        def __init__(self, config: PipelineConfig) -> None:
+            pass
+
+        def process(self, frame: Frame) -> None:
+            nonlocal clock_s
+            clock_s += takes_s
+
+    monkeypatch.setattr(demo, 'FusionPipeline', Slow)
+    monkeypatch.setattr(demo.time, 'perf_counter', lambda: clock_s)
+    assert demo._rate_hz(simulator, PipelineConfig()) == rate_hz
+    said = capsys.readouterr().err
+    assert ('instead of 10 Hz' in said) == (rate_hz < 10)
 
 
 @pytest.fixture(scope='module')
