@@ -22,6 +22,8 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # Keep DDS off the network.
 demo test bench: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+# Processes that share the cores must not start a thread for each core.
+test: export OMP_NUM_THREADS := 1
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -30,7 +32,7 @@ demo: $(VENV)/.ros $(VENV)/.onnxruntime ## simulated sensors through the real no
 	$(VENV)/bin/depth_ros demo -o out/demo
 
 test: $(VENV)/.ros $(VENV)/.test $(VENV)/.networks ## all tests; make test ARGS='-k name' for some
-	$(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.lint ## ruff: rules and format
 	$(RUN) -m ruff check .

@@ -24,17 +24,9 @@ hypothesis.settings.load_profile('patient')
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where processes share the tests, those of a file, and those of an export, stay together.
-
-    BP-Net takes minutes to export, and each process would do it for itself.
-    """
-    if not config.pluginmanager.hasplugin('xdist'):
-        return
-    for item in items:
-        exports = any(name.startswith('bpnet_fp') for name in getattr(item, 'fixturenames', ()))
-        group = 'bpnet' if exports else str(item.path.relative_to(REPOSITORY))
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files come first, so that processes that share the tests end together."""
+    items.sort(key=lambda item: item.get_closest_marker('slow') is None)
 
 
 @pytest.fixture(scope='session')

@@ -27,3 +27,15 @@ def built(*networks: Exported) -> list[dict[str, Any]]:
     )
     assert answer.returncode == 0, answer.stderr
     return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+def assert_built(result: dict[str, Any], precision: str) -> None:
+    """A plan was built, strongly typed, and the builder told of its progress all the way."""
+    assert result.get('error') is None
+    assert result['flags'] == ['STRONGLY_TYPED']
+    assert result['bytes'] > 10_000
+    assert result['progress'] == sorted(result['progress'])
+    assert (result['progress'][0], result['progress'][-1]) == (0.0, 1.0)
+    assert len(result['progress']) > 20
+    assert result['layer_types']['FLOAT'] > 0
+    assert ('HALF' in result['layer_types']) == (precision != 'fp32')

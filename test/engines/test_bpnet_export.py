@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rtx import assert_built, built
 
 from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.exported import Exported
@@ -16,6 +17,8 @@ from depth_ros.engines.torch_engine import TorchEngine
 from depth_ros.models import bpnet
 
 pytest.importorskip('torch')
+
+pytestmark = pytest.mark.slow
 
 Arrays = dict[str, Any]
 
@@ -87,3 +90,9 @@ def test_half_precision_is_in_the_trunk_only(bpnet_fp16: Exported) -> None:
     found = [kinds[node.output[0]] for node in graph.node if node.op_type in fragile]
     assert found
     assert half not in found
+
+
+def test_it_parses_and_builds_with_tensorrt(bpnet_fp32: Exported, bpnet_fp16: Exported) -> None:
+    pytest.importorskip('tensorrt_rtx', reason='TensorRT for RTX is not installed')
+    for result, precision in zip(built(bpnet_fp32, bpnet_fp16), ('fp32', 'fp16'), strict=True):
+        assert_built(result, precision)

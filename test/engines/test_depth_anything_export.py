@@ -114,10 +114,7 @@ def test_graph_has_nothing_that_depends_on_the_size(exported: dict[str, Exported
 
 def test_it_parses_and_builds_with_tensorrt(exported: dict[str, Exported]) -> None:
     pytest.importorskip('tensorrt_rtx', reason='TensorRT for RTX is not installed')
-    from rtx import built
+    from rtx import assert_built, built
 
     for result, precision in zip(built(*exported.values()), exported, strict=True):
-        assert result.get('error') is None
-        assert result['flags'] == ['STRONGLY_TYPED']
-        assert ('HALF' in result['layer_types']) == (precision != 'fp32')
-        assert result['bytes'] > 10_000
+        assert_built(result, precision)

@@ -18,32 +18,16 @@ pytest.importorskip('onnxscript')
 pytest.importorskip('onnxruntime')
 
 import onnx
-from rtx import built
+from rtx import assert_built, built
 
 from depth_ros.engines.export import OPSET
 from depth_ros.engines.exported import Exported
 from depth_ros.files import sha256_of
 
 
-def check(result: dict[str, Any], precision: str) -> None:
-    assert result.get('error') is None
-    assert result['flags'] == ['STRONGLY_TYPED']
-    assert result['bytes'] > 10_000
-    assert result['progress'] == sorted(result['progress'])
-    assert (result['progress'][0], result['progress'][-1]) == (0.0, 1.0)
-    assert len(result['progress']) > 20
-    assert result['layer_types']['FLOAT'] > 0
-    assert ('HALF' in result['layer_types']) == (precision == 'fp16')
-
-
 def test_the_tiny_network_parses_and_builds(tiny_fp32: Exported, tiny_fp16: Exported) -> None:
     for result, precision in zip(built(tiny_fp32, tiny_fp16), ('fp32', 'fp16'), strict=True):
-        check(result, precision)
-
-
-def test_bpnet_parses_and_builds(bpnet_fp32: Exported, bpnet_fp16: Exported) -> None:
-    for result, precision in zip(built(bpnet_fp32, bpnet_fp16), ('fp32', 'fp16'), strict=True):
-        check(result, precision)
+        assert_built(result, precision)
 
 
 def test_offsets_to_neighbours_build_at_the_size_of_an_image(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from depth_ros.messages.images import ENCODINGS, PLANAR
 from depth_ros.nodes.convert import ns_to_stamp
 from depth_ros.nodes.reasons import SWEEPS, cause_of
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 EXAMPLES = int(os.environ.get('DEPTH_ROS_EXAMPLES', '2000'))
 PATIENCE_S = 60.0
