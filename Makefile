@@ -28,7 +28,7 @@ test: export OMP_NUM_THREADS := 1
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-demo: $(VENV)/.ros $(VENV)/.onnxruntime ## simulated sensors through the real nodes; results in out/demo
+demo: $(VENV)/.ros $(VENV)/.onnxruntime $(VENV)/.simulation ## simulated sensors through the real nodes; results in out/demo
 	$(VENV)/bin/depth_ros demo -o out/demo
 
 test: $(VENV)/.ros $(VENV)/.test $(VENV)/.networks ## all tests; make test ARGS='-k name' for some

@@ -20,7 +20,7 @@ ROS_JAZZY = [
 ]
 TEST = ['hypothesis>=6.100,<7', 'pytest>=7.4,<10', 'pytest-xdist>=3.7,<4', 'pyyaml>=6,<7']
 TORCH = ['torch>=2.6,<3', 'safetensors>=0.4,<1']
-# It has no wheels for ARM.
+# It has no wheels for ARM, where the simulator does without and training cannot.
 EMBREEX = 'embreex>=4.4,<5; platform_machine == "x86_64"'
 ONNXRUNTIME = ['onnxruntime>=1.18,<2']
 LINT = ['mypy>=1.18,<3', 'ruff>=0.17,<0.18']
@@ -52,6 +52,7 @@ setup(
         'openvino': ['openvino>=2024.4,<2027'],
         'export': [*TORCH, *ONNXRUNTIME, 'onnx>=1.16,<2', 'onnxscript>=0.3,<1'],
         'open3d': ['open3d>=0.18,<1'],
+        'simulation': [EMBREEX],
         'train': [*TORCH, EMBREEX, 'pyyaml>=6,<7', 'tensorboard>=2.14,<3'],
         'nyu': ['h5py>=3.8,<4'],
         'rosbags': ['rosbags>=0.10,<1'],

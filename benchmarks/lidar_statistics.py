@@ -26,11 +26,11 @@ import numpy as np
 
 from depth_ros.datasets.open import open_dataset
 from depth_ros.datasets.simulator import Simulator
-from depth_ros.datasets.virtual_lidar import HDL64_ELEVATIONS_DEG, LidarConfig
 from depth_ros.evaluation.figures import INK_RGB, PAPER_RGB, write_png
 from depth_ros.frame import Float32, Float64, UInt8
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.projection import project_lidar, remove_occluded
+from depth_ros.simulation.lidar import HDL64_ELEVATIONS_DEG, LidarConfig
 from depth_ros.training.lidar_sim import scan, sparse_depth
 from depth_ros.training.mesh import Caster
 from depth_ros.training.scanners import OUTDOOR, Scanner

@@ -32,10 +32,11 @@ ALLOWED = {
     'methods': {'errors', 'files', 'frame', 'geometry', 'models', 'engines'},
     'pipeline': CORE,
     'nodes': CORE,
-    'datasets': CORE,
+    'simulation': {'errors', 'settings', 'frame'},
+    'datasets': CORE | {'simulation'},
     'evaluation': CORE | {'datasets'},
-    'training': CORE | {'datasets', 'evaluation'},
-    'cli': CORE | {'datasets', 'evaluation', 'training', 'nodes'},
+    'training': CORE | {'simulation', 'datasets', 'evaluation'},
+    'cli': CORE | {'simulation', 'datasets', 'evaluation', 'training', 'nodes'},
 }
 # Nodes that read what is on disk: recordings to play, the extrinsic of a calib.json.
 EXCEPTIONS = {

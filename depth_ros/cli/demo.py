@@ -20,7 +20,6 @@ import numpy as np
 
 from depth_ros.cli.progress import ProgressBar
 from depth_ros.datasets.open import SIMULATOR_PREFIX
-from depth_ros.datasets.scenes import WORLDS
 from depth_ros.datasets.simulator import Simulator
 from depth_ros.errors import EvaluationError, MissingDependencyError
 from depth_ros.evaluation.figures import write_png
@@ -35,6 +34,7 @@ from depth_ros.nodes.dds import own_domain, use_shared_memory_profile
 from depth_ros.pipeline.config import MaskConfig, PipelineConfig
 from depth_ros.pipeline.fusion import FusionPipeline
 from depth_ros.pipeline.result import FusionResult
+from depth_ros.simulation.scenes import WORLDS
 
 EVERY = 5  # one frame in so many is written by the recorder and judged
 PATIENCE_S = 900.0  # rendering 50 frames takes about a minute of one core

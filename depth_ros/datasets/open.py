@@ -15,9 +15,9 @@ from depth_ros.datasets.estimated import CameraEstimator
 from depth_ros.datasets.folder import open_folder
 from depth_ros.datasets.images import IMAGE_SUFFIXES
 from depth_ros.datasets.photos import open_photos, photos
-from depth_ros.datasets.scenes import WORLDS
 from depth_ros.datasets.simulator import Simulator
 from depth_ros.errors import DatasetError
+from depth_ros.simulation.scenes import WORLDS
 
 SIMULATOR_PREFIX = 'simulator:'
 BAG_SUFFIXES = ('.mcap', '.db3', '.bag')

@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_ros.datasets.base import Sample
-from depth_ros.datasets.raycast import Hits, cast, tile_order
-from depth_ros.datasets.scenes import WORLDS
-from depth_ros.datasets.shading import shade
-from depth_ros.datasets.virtual_lidar import LidarConfig, sweep
 from depth_ros.errors import DatasetError
 from depth_ros.frame import Bool, Float32, Float64, Frame, UInt8
 from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.distortion import undistort_pixels
 from depth_ros.settings import option, replaced, validate
+from depth_ros.simulation.lidar import LidarConfig, sweep
+from depth_ros.simulation.raycast import BACKENDS, Hits, make_caster, tile_order
+from depth_ros.simulation.scenes import WORLDS
+from depth_ros.simulation.shading import shade
 
 _SUBPIXELS = ((-0.375, -0.125), (0.125, -0.375), (-0.125, 0.375), (0.375, 0.125))
 _LENSES: dict[str, tuple[float, ...]] = {
@@ -57,6 +57,12 @@ class SimulatorConfig:
     )
     lidar_delay_s: float = option(
         0.0, 'Time of the sweep after that of the image [s].', minimum=-10.0, maximum=10.0
+    )
+    caster: str = option(
+        'auto',
+        'What casts the rays: Embree, many times as fast, or NumPy; auto takes Embree where it is '
+        'installed.',
+        choices=BACKENDS,
     )
     sweep: LidarConfig = field(default_factory=LidarConfig)
 
@@ -93,6 +99,7 @@ class Simulator:
         duration_s = self.config.frames / self.config.rate_hz
         rng = np.random.default_rng(self.config.seed)
         self.world = WORLDS[self.config.scene](rng, duration_s, self.config.relief_m)
+        self.caster = make_caster(self.world.scene.surfaces, self.config.caster)
         self._T_rig_camera, self._T_rig_lidar = _mounting(self.config)
         self.T_camera_lidar: Float64 = transforms.inverse(self._T_rig_camera) @ self._T_rig_lidar
         self._rendered: dict[int, Sample] = {}
@@ -126,9 +133,10 @@ class Simulator:
         stamp_ns = round(index * 1e9 / config.rate_hz)
         rng = np.random.default_rng((config.seed, index))
         T_world_camera = self.world.pose(time_s) @ self._T_rig_camera
+        surfaces = self.world.scene.surfaces
         T_world_lidar = self.world.pose(time_s + config.lidar_delay_s) @ self._T_rig_lidar
         image, depth_gt_m = self._photograph(T_world_camera, rng)
-        points = sweep(self.world.scene.surfaces, T_world_lidar, config.sweep, index, rng)
+        points = sweep(surfaces, self.caster, T_world_lidar, config.sweep, index, rng)
         frame = Frame(
             image=image,
             camera=self.camera,
@@ -156,10 +164,10 @@ class Simulator:
 
         def look(at: Float64, lens: str) -> tuple[Float64, Hits]:
             directions = _rays(self.camera, at, lens) @ rotation.T
-            return directions, cast(scene.surfaces, origin, directions)
+            return directions, self.caster.cast(origin, directions)
 
         directions, hits = look(pixels, self.config.lens)
-        seen = shade(scene, origin, directions, hits, pixel_rad)
+        seen = shade(scene, self.caster, origin, directions, hits, pixel_rad)
         rgb = seen.rgb
         features = np.column_stack((seen.normal, seen.lit, hits.index))
         edge = _edges(_unordered(features, order, height, width))
@@ -167,7 +175,7 @@ class Simulator:
         if len(jagged):
             at = (pixels[jagged, None] + _SUBPIXELS).reshape(-1, 2)
             directions, finer = look(at, self.config.lens)
-            fine = shade(scene, origin, directions, finer, pixel_rad / 2).rgb
+            fine = shade(scene, self.caster, origin, directions, finer, pixel_rad / 2).rgb
             rgb[jagged] = fine.reshape(-1, 4, 3).mean(axis=1)
         truth = hits if self.config.lens == 'none' else look(pixels, 'none')[1]
         depth_m = np.where(np.isfinite(truth.t), truth.t, 0.0).astype(np.float32)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from depth_ros.datasets.virtual_lidar import echoes
 from depth_ros.frame import Bool, Float32, Float64, UInt8
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.projection import indices_in_view, pixels_of, project_lidar
+from depth_ros.simulation.lidar import echoes
 from depth_ros.training.mesh import Caster
 from depth_ros.training.scanners import NO_RING, Scanner, random_scanner
 from depth_ros.training.surface import Mesher, grid_mesh

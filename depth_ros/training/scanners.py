@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.datasets.virtual_lidar import HDL64_ELEVATIONS_DEG, LidarConfig, unit_vectors
 from depth_ros.errors import TrainingError
 from depth_ros.frame import Float32, Float64, UInt8
 from depth_ros.geometry.transforms import as_transform
+from depth_ros.simulation.lidar import HDL64_ELEVATIONS_DEG, LidarConfig, unit_vectors
 
 Span = tuple[float, float]
 

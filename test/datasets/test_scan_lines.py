@@ -18,10 +18,10 @@ from depth_ros.datasets.scan_lines import (
     lines_of_cloud,
     lines_of_depth,
 )
-from depth_ros.datasets.virtual_lidar import LidarConfig
 from depth_ros.errors import DatasetError
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.projection import project_lidar
+from depth_ros.simulation.lidar import LidarConfig
 
 CAMERA = Intrinsics(1242, 375, 721.5, 721.5, 609.6, 172.9)
 T_CAMERA_LIDAR = np.array([[0, -1, 0, 0.06], [0, 0, -1, -0.08], [1, 0, 0, -0.27], [0, 0, 0, 1]])

@@ -10,13 +10,14 @@ import pytest
 
 from depth_ros.datasets import simulator
 from depth_ros.datasets.open import open_dataset
-from depth_ros.datasets.raycast import Solid
 from depth_ros.datasets.simulator import Simulator
-from depth_ros.datasets.virtual_lidar import LidarConfig, sweep
 from depth_ros.errors import ConfigError, DatasetError
 from depth_ros.geometry import transforms
 from depth_ros.geometry.distortion import rectify_image
 from depth_ros.geometry.projection import returns_in_view
+from depth_ros.simulation.lidar import LidarConfig, sweep
+from depth_ros.simulation.raycast import make_caster
+from depth_ros.simulation.surfaces import Solid, Surfaces
 
 
 def small(**changes):
@@ -148,7 +149,8 @@ def test_rings_of_a_spinning_lidar(street):
 def shell(radius_m):
     """A sphere around the LiDAR, met by every beam at a right angle."""
     half, kind = np.full(3, float(radius_m)), ('paint', 'paint', 'paint')
-    return (Solid('ellipsoid', np.zeros(3), half, np.eye(3), kind),)
+    surfaces = Surfaces((Solid('ellipsoid', np.zeros(3), half, np.eye(3), kind),))
+    return surfaces, make_caster(surfaces)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def shell(radius_m):
 )
 def test_share_of_returns_and_their_noise(radius_m, drop_out, share):
     config = LidarConfig(drop_out=drop_out, azimuth_step_deg=0.4, range_sigma_m=0.05)
-    points = sweep(shell(radius_m), np.eye(4), config, 0, np.random.default_rng(0))
+    points = sweep(*shell(radius_m), np.eye(4), config, 0, np.random.default_rng(0))
     assert len(points) / (64 * 900) == pytest.approx(share, abs=0.007)
     error_m = np.linalg.norm(points.astype(float), axis=1) - radius_m
     assert error_m.mean() == pytest.approx(0, abs=0.002)
@@ -166,7 +168,7 @@ def test_share_of_returns_and_their_noise(radius_m, drop_out, share):
 
 def test_nothing_returns_from_beyond_the_maximum_range():
     rng = np.random.default_rng(0)
-    assert sweep(shell(101), np.eye(4), LidarConfig(), 0, rng).shape == (0, 3)
+    assert sweep(*shell(101), np.eye(4), LidarConfig(), 0, rng).shape == (0, 3)
 
 
 def test_rosette_fills_its_field_of_view_and_moves_on():

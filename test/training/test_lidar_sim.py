@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from depth_ros.datasets.virtual_lidar import LidarConfig
 from depth_ros.errors import GeometryError, TrainingError
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.projection import project_lidar, remove_occluded, returns_in_view
+from depth_ros.simulation.lidar import LidarConfig
 from depth_ros.training.lidar_sim import random_intrinsics, scan, simulate, sparse_depth
 from depth_ros.training.mesh import Caster, Mesh
 from depth_ros.training.scanners import NO_RING, OPTICAL_FROM_LIDAR, Scanner

@@ -7,7 +7,7 @@ import collections
 import numpy as np
 import pytest
 
-from depth_ros.datasets.virtual_lidar import HDL64_ELEVATIONS_DEG
+from depth_ros.simulation.lidar import HDL64_ELEVATIONS_DEG
 from depth_ros.training.scanners import (
     INDOOR,
     OPTICAL_FROM_LIDAR,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from depth_ros.datasets.raycast import Solid
 from depth_ros.frame import Float64
+from depth_ros.simulation.surfaces import Solid
 
 Vector = tuple[float, float, float]
 Materials = str | tuple[str, str, str]

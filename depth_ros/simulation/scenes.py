@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depth_ros.datasets import props
-from depth_ros.datasets.props import Placer, Vector
-from depth_ros.datasets.raycast import Ground, Solid
-from depth_ros.datasets.shading import Light, Scene
 from depth_ros.frame import Float64
+from depth_ros.simulation import props
+from depth_ros.simulation.props import Placer, Vector
+from depth_ros.simulation.shading import Light, Scene
+from depth_ros.simulation.surfaces import Ground, Solid, Surfaces
 
 _KERB_Y_M = 5.5
 _KERB_M = 0.14
@@ -73,7 +73,7 @@ def street(rng: np.random.Generator, duration_s: float, relief_m: float) -> Worl
     )
     overhead = Light(np.array([0.0, 0.0, 1e4]), (0.16, 0.20, 0.26))
     scene = Scene(
-        (ground, *solids),
+        Surfaces((ground, *solids)),
         (Light(sun, (2.05, 1.90, 1.66)), overhead),
         ambient_up=(0.36, 0.43, 0.54),
         ambient_down=(0.26, 0.25, 0.23),
@@ -109,7 +109,7 @@ def indoor(rng: np.random.Generator, duration_s: float, relief_m: float) -> Worl
     _along_walls(solids, rng)
     lamps = tuple(Light(np.array([x, 0.0, 2.9]), (1.0, 0.94, 0.84), 2.2) for x in (-2.9, 2.9))
     scene = Scene(
-        tuple(solids), lamps, ambient_up=(0.34, 0.34, 0.35), ambient_down=(0.30, 0.27, 0.24)
+        Surfaces(solids), lamps, ambient_up=(0.34, 0.34, 0.35), ambient_down=(0.30, 0.27, 0.24)
     )
     start = rng.uniform(0, 2 * math.pi)
 

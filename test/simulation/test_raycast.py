@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
-from depth_ros.datasets.raycast import Ground, Solid, cast, direction_order, tile_order
+from depth_ros.simulation.raycast import direction_order, make_caster, tile_order
+from depth_ros.simulation.scenes import WORLDS
+from depth_ros.simulation.surfaces import Ground, Solid, Surfaces
 
 INF = math.inf
 FLAT = Ground((), kerb_y_m=5.5, kerb_height_m=0.14)
@@ -25,12 +28,24 @@ def solid(shape, center=(10, 0, 0), half=(1, 1, 1), rotation=None):
     return Solid(shape, center, half, rotation, ('wood', 'roof', 'stone'))
 
 
-def hit(surface, origin, direction):
-    return surface.intersect(np.array(origin, dtype=float), np.array([direction], float).T)[0]
+@pytest.fixture(params=['numpy', 'embree'])
+def backend(request):
+    if request.param == 'embree':
+        pytest.importorskip('embreex')
+    return request.param
+
+
+def cast(backend, surfaces, origin, directions, limit=INF):
+    caster = make_caster(Surfaces(surfaces), backend)
+    return caster.cast(np.asarray(origin, float), np.asarray(directions, float), limit)
+
+
+def hit(backend, surface, origin, direction):
+    return cast(backend, (surface,), origin, [direction]).t[0]
 
 
 def describe(surface, *points):
-    return surface.describe(np.array(points, dtype=float))
+    return Surfaces((surface,)).describe(np.array(points, float), np.zeros(len(points), int))
 
 
 @pytest.mark.parametrize(
@@ -49,8 +64,8 @@ def describe(surface, *points):
         ((0, 0, 2), (1, 0, -0.001), INF),  # 2 km away, beyond reach_m
     ],
 )
-def test_ray_on_flat_ground(origin, direction, t):
-    assert hit(FLAT, origin, direction) == pytest.approx(t, abs=1e-9)
+def test_ray_on_flat_ground(backend, origin, direction, t):
+    assert hit(backend, FLAT, origin, direction) == pytest.approx(t, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +79,12 @@ def test_ray_on_flat_ground(origin, direction, t):
         ((-20, 0, 0.6), (1, 0, 0), INF),  # a level ray over the crest
     ],
 )
-def test_ray_on_a_height_field(origin, direction, t):
-    assert hit(HILL, origin, direction) == pytest.approx(t, abs=1e-9)
+def test_ray_on_a_height_field(backend, origin, direction, t):
+    assert hit(backend, HILL, origin, direction) == pytest.approx(t, abs=1e-9)
 
 
 @pytest.mark.parametrize('above_m', [1.5, 0.05])
-def test_grazing_rays_meet_the_first_of_many_hills(above_m):
+def test_grazing_rays_meet_the_first_of_many_hills(backend, above_m):
     ground = Ground(((0.2, 0.05, 1.0), (0.1, 0.11, 2.0)), kerb_y_m=5.5, kerb_height_m=0.0)
     origin = np.array([0.0, 0.0, float(ground.height(np.array(0.0))) + above_m])
     dz = np.linspace(-0.05, 0.005, 200)
@@ -80,7 +95,7 @@ def test_grazing_rays_meet_the_first_of_many_hills(above_m):
     for i in range(200):
         under = origin[2] + walk * dz[i] < height
         expected[i] = walk[np.argmax(under)] if under.any() else INF
-    t = ground.intersect(origin, directions)
+    t = cast(backend, (ground,), origin, directions.T).t
     np.testing.assert_array_equal(np.isfinite(t), np.isfinite(expected))
     seen = np.isfinite(t)
     assert 50 < seen.sum() < 200
@@ -125,8 +140,8 @@ def test_ground_normals_and_parts():
         (solid('ellipsoid', half=(2, 1, 1)), (0, 0.6, 0), (1, 0, 0), 8.4),
     ],
 )
-def test_ray_on_a_solid(surface, origin, direction, t):
-    assert hit(surface, origin, direction) == pytest.approx(t, abs=1e-9)
+def test_ray_on_a_solid(backend, surface, origin, direction, t):
+    assert hit(backend, surface, origin, direction) == pytest.approx(t, abs=1e-9)
 
 
 def test_normals_of_solids():
@@ -153,7 +168,49 @@ def scatter(rng, count):
     return (*solids, Ground((), kerb_y_m=5.5, kerb_height_m=0.1, reach_m=200.0))
 
 
-def test_cast_finds_what_testing_every_surface_finds():
+@pytest.mark.parametrize('shape', ['ellipsoid', 'box', 'cylinder'])
+@pytest.mark.parametrize('lamp_m', [4.0, 1e4])
+def test_shadow_on_the_ground(backend, shape, lamp_m):
+    """Of a ball of 1 m at a height of 2 m the tangents end 4 tan(30 deg) from the middle.
+
+    The upper edge of a box or a cylinder, at 3 m, throws the shadow: four times as wide.
+    """
+    above_m = lamp_m - 2.0
+    wide_m = lamp_m / math.sqrt(above_m**2 - 1) if shape == 'ellipsoid' else lamp_m / (lamp_m - 3)
+    x = np.array([0.0, 0.5, wide_m - 0.01, wide_m + 0.01, 5.0])
+    points = np.stack((x, 0 * x, 0 * x), axis=1)
+    lamp = np.array([0.0, 0.0, lamp_m])
+    thing = solid(shape, (0, 0, 2))
+    shadowed = make_caster(Surfaces((FLAT, thing)), backend).shadowed(lamp, points)
+    np.testing.assert_array_equal(shadowed, [True, True, True, False, False])
+    between = make_caster(Surfaces((FLAT, thing)), backend).shadowed(lamp, lamp - [[0, 0, 0.5]])
+    assert not between.any()
+    clear = dataclasses.replace(thing, casts_shadow=False)
+    assert not make_caster(Surfaces((FLAT, clear)), backend).shadowed(lamp, points).any()
+
+
+@pytest.mark.parametrize('scene', ['street', 'indoor'])
+def test_both_back_ends_see_the_same(scene):
+    """Depth, and what is seen, from two places of the rig's way."""
+    pytest.importorskip('embreex')
+    world = WORLDS[scene](np.random.default_rng(5), 20.0, 0.3)
+    order = tile_order(120, 320)
+    column, row = order % 320, order // 320
+    rays = np.column_stack((np.ones(len(order)), (160 - column) / 160, (60 - row) / 160))
+    for time_s in (1.0, 17.0):
+        pose = world.pose(time_s)
+        origin, directions = pose[:3, 3] + (0, 0, 1.5), rays @ pose[:3, :3].T
+        embree, plain = (
+            make_caster(world.scene.surfaces, backend).cast(origin, directions)
+            for backend in ('embree', 'numpy')
+        )
+        same = np.isclose(embree.t, plain.t, rtol=1e-6)
+        assert np.mean(same) > 0.9995
+        assert np.mean(embree.index == plain.index) > 0.995  # faces of a few houses coincide
+        assert len(np.unique(plain.index)) > 25
+
+
+def test_cast_finds_what_testing_every_surface_finds(backend):
     rng = np.random.default_rng(1)
     surfaces = scatter(rng, 40)
     origin = np.array([0.0, 0.0, 1.5])
@@ -161,7 +218,7 @@ def test_cast_finds_what_testing_every_surface_finds():
     view = np.stack((np.cos(up) * np.cos(azimuth), np.cos(up) * np.sin(azimuth), np.sin(up)), 2)
     directions = view.reshape(-1, 3)[tile_order(64, 96)] * rng.uniform(0.5, 2, (6144, 1))
     every = np.stack([surface.intersect(origin, directions.T) for surface in surfaces])
-    hits = cast(surfaces, origin, directions)
+    hits = cast(backend, surfaces, origin, directions)
     np.testing.assert_allclose(hits.t, every.min(axis=0), rtol=1e-9)
     missed = np.isinf(every.min(axis=0))
     np.testing.assert_array_equal(hits.index, np.where(missed, -1, np.argmin(every, axis=0)))
@@ -169,21 +226,21 @@ def test_cast_finds_what_testing_every_surface_finds():
     assert len(np.unique(hits.index)) > 25
 
 
-def test_cast_does_not_depend_on_the_order_of_the_rays():
+def test_cast_does_not_depend_on_the_order_of_the_rays(backend):
     rng = np.random.default_rng(2)
     surfaces, origin = scatter(rng, 20), np.array([0.0, 0.0, 1.5])
     directions = rng.standard_normal((1000, 3))
     shuffled = rng.permutation(1000)
-    straight = cast(surfaces, origin, directions)
-    mixed = cast(surfaces, origin, directions[shuffled])
+    straight = cast(backend, surfaces, origin, directions)
+    mixed = cast(backend, surfaces, origin, directions[shuffled])
     np.testing.assert_allclose(mixed.t, straight.t[shuffled], rtol=1e-12)
     np.testing.assert_array_equal(mixed.index, straight.index[shuffled])
 
 
-def test_cast_ends_at_its_limit():
+def test_cast_ends_at_its_limit(backend):
     wall = (solid('box'),)
     directions = np.array([[1.0, 0, 0], [0, 1.0, 0]])
-    near, far = (cast(wall, np.zeros(3), directions, limit) for limit in (8.9, 9.1))
+    near, far = (cast(backend, wall, np.zeros(3), directions, limit) for limit in (8.9, 9.1))
     np.testing.assert_array_equal(near.t, [INF, INF])
     np.testing.assert_array_equal(near.index, [-1, -1])
     np.testing.assert_allclose(far.t, [9.0, INF])

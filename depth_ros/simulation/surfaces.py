@@ -1,15 +1,9 @@
-"""Exact ray casting on analytic surfaces: boxes, cylinders, ellipsoids and gently curved ground.
-
-All rays of one `cast` leave one point, which fits a camera, a LiDAR and a lamp (shadows). They
-are cut into blocks of neighbours; a block is tested only against the surfaces whose bounding
-sphere reaches into its cone, nearest first, and not against those behind what it already hit.
-"""
+"""Surfaces that rays can hit: boxes, cylinders, ellipsoids and gently curved ground."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,141 +12,7 @@ from depth_ros.frame import Float64
 
 Int32 = npt.NDArray[np.int32]
 
-_BLOCK = 128
-_BLOCK_ROWS = 8
 _TINY = 1e-200  # makes a zero finite to divide by, and is lost in everything else
-
-
-class Surface(Protocol):
-    """Something that rays can hit."""
-
-    @property
-    def center(self) -> Float64:
-        """Centre (3,) of the bounding sphere in the world in metres."""
-        ...
-
-    @property
-    def radius(self) -> float:
-        """Radius of the bounding sphere in metres; inf if the surface has no bounds."""
-        ...
-
-    @property
-    def casts_shadow(self) -> bool:
-        """False for what never stands between a light and something else."""
-        ...
-
-    @property
-    def materials(self) -> tuple[str, str, str]:
-        """Names of the materials of its parts."""
-        ...
-
-    @property
-    def tint(self) -> tuple[float, float, float]:
-        """Colour that multiplies the materials'."""
-        ...
-
-    def intersect(self, origin: Float64, directions: Float64) -> Float64:
-        """Smallest t > 0 at which origin + t * directions (3, N) is on the surface, else inf."""
-        ...
-
-    def describe(self, points: Float64) -> tuple[Float64, Float64, Int32]:
-        """Outward normals (N, 3), texture coordinates (N, 2) in metres and part numbers (N,)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Hits:
-    """What the rays met first.
-
-    Attributes:
-        t: (N,) ray parameter of the hit (metres for unit directions); inf if there is none.
-        index: (N,) position of the surface in the scene, -1 if there is none.
-    """
-
-    t: Float64
-    index: Int32
-
-
-def tile_order(height: int, width: int) -> npt.NDArray[np.int64]:
-    """Order of the pixels of an image in which consecutive ones lie in small square tiles."""
-    pixels = np.arange(height * width).reshape(height, width)
-    strips = (pixels[top : top + _BLOCK_ROWS].T.ravel() for top in range(0, height, _BLOCK_ROWS))
-    return np.concatenate(list(strips))
-
-
-def direction_order(directions: Float64) -> npt.NDArray[np.int64]:
-    """Order of rays (N, 3) in which consecutive ones have like directions, by Morton code.
-
-    For rays whose own order says nothing of that, such as those from a lamp to what a camera sees.
-    """
-    unit = directions / np.linalg.norm(directions, axis=1)[:, None]
-    middle = unit.mean(axis=0)
-    right = np.cross(middle, np.eye(3)[np.argmin(np.abs(middle))])
-    down = np.cross(middle, right)
-    code = np.zeros(len(unit), dtype=np.int64)
-    for shift, across in enumerate((unit @ right, unit @ down)):
-        bits = ((across - across.min()) / (np.ptp(across) + _TINY) * 0xFFFF).astype(np.int64)
-        for apart, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
-            bits = (bits | (bits << apart)) & mask
-        code |= bits << shift
-    return np.argsort(code, kind='stable')
-
-
-def cast(
-    surfaces: Sequence[Surface], origin: Float64, directions: Float64, limit: float = np.inf
-) -> Hits:
-    """Nearest hit with t < limit of each ray from `origin` (3,) along `directions` (N, 3).
-
-    Any order of rays is exact; neighbours in space that follow each other make it fast.
-    """
-    count = len(directions)
-    rays = _blocks(directions)
-    length = np.linalg.norm(rays, axis=0)
-    touched, near = _touched(surfaces, origin, rays / length)
-    t = np.full(length.shape, limit)
-    index = np.full(length.shape, -1, dtype=np.int32)
-    farthest = np.max(t * length, axis=1)
-    for i in np.argsort(near, kind='stable'):
-        block = np.flatnonzero(touched[i] & (farthest > near[i]))
-        if not len(block):
-            continue
-        hit = surfaces[i].intersect(origin, rays[:, block].reshape(3, -1)).reshape(-1, _BLOCK)
-        closer = hit < t[block]
-        if closer.any():
-            t[block] = np.where(closer, hit, t[block])
-            index[block] = np.where(closer, np.int32(i), index[block])
-            farthest[block] = np.max(t[block] * length[block], axis=1)
-    t[index < 0] = np.inf
-    return Hits(t.reshape(-1)[:count], index.reshape(-1)[:count])
-
-
-def _blocks(directions: Float64) -> Float64:
-    """(3, blocks, rays of a block); the last ray fills up the last block."""
-    padding = -len(directions) % _BLOCK
-    padded = np.concatenate((directions, np.repeat(directions[-1:], padding, axis=0)))
-    return np.ascontiguousarray(padded.T).reshape(3, -1, _BLOCK)
-
-
-def _touched(
-    surfaces: Sequence[Surface], origin: Float64, unit: Float64
-) -> tuple[npt.NDArray[np.bool_], Float64]:
-    """Which surface may be hit by which block (S, B), and the distance it begins at (S,).
-
-    Angles are compared by the chord 2 sin(angle / 2), which is subadditive: the test may let
-    a block through in vain but never drops one.
-    """
-    axis = unit.mean(axis=2)
-    axis /= np.linalg.norm(axis, axis=0)
-    spread = np.sqrt(np.max(np.sum((unit - axis[..., None]) ** 2, axis=0), axis=1))
-    offset = np.stack([surface.center for surface in surfaces]) - origin
-    radius = np.array([surface.radius for surface in surfaces])
-    distance = np.maximum(np.linalg.norm(offset, axis=1), 1e-9)
-    reach = np.where(
-        radius < distance, 2 * np.sin(np.arcsin(np.minimum(radius / distance, 1)) / 2), 4.0
-    )
-    cosine = (offset / distance[:, None]) @ axis
-    chord = np.sqrt(np.maximum(2 - 2 * cosine, 0))
-    return chord <= reach[:, None] + spread + 1e-6, distance - radius
 
 
 @dataclass(frozen=True)
@@ -191,42 +51,14 @@ class Solid:
     def intersect(self, origin: Float64, directions: Float64) -> Float64:
         """Smallest t > 0 of rays (3, N) on the surface, also from inside, else inf."""
         to_unit = self.rotation.T / self.half_size[:, None]
-        return _INTERSECT[self.shape](to_unit @ (origin - self.center), to_unit @ directions)
-
-    def describe(self, points: Float64) -> tuple[Float64, Float64, Int32]:
-        """Normals, texture coordinates in metres and part (0 side, 1 top, 2 bottom)."""
-        local = (points - self.center) @ self.rotation
-        unit = local / self.half_size
-        if self.shape == 'box':
-            axis = np.argmax(np.abs(unit), axis=1)
-            normal = np.eye(3)[axis] * np.sign(unit)
-        elif self.shape == 'cylinder':
-            cap = np.abs(unit[:, 2]) >= np.hypot(unit[:, 0], unit[:, 1])
-            axis = np.where(cap, 2, 0)
-            normal = np.where(
-                cap[:, None], np.sign(unit) * (0, 0, 1), unit / self.half_size * (1, 1, 0)
-            )
-        else:
-            axis = np.argmax(np.abs(unit), axis=1)
-            normal = unit / self.half_size
-        normal = normal / np.linalg.norm(normal, axis=1, keepdims=True)
-        corner = local + self.half_size
-        if self.shape == 'cylinder':
-            around = np.arctan2(unit[:, 1], unit[:, 0]) * self.half_size[0]
-            corner[:, 1] = np.where(axis == 2, corner[:, 1], around)
-        uv = np.where(
-            (axis == 2)[:, None],
-            corner[:, :2],
-            np.where((axis == 0)[:, None], corner[:, 1:], corner[:, [0, 2]]),
-        )
-        part = np.where(axis == 2, np.where(unit[:, 2] > 0, 1, 2), 0).astype(np.int32)
-        return normal @ self.rotation.T, uv, part
+        unit_origin = to_unit @ (origin - self.center)
+        return _INTERSECT[self.shape](unit_origin[:, None], to_unit @ directions)
 
 
 def _unit_box(origin: Float64, directions: Float64) -> Float64:
     """Slab test (Kay and Kajiya, SIGGRAPH 1986)."""
     inverse = 1.0 / (directions + _TINY)
-    middle = -origin[:, None] * inverse
+    middle = -origin * inverse
     half = np.abs(inverse)
     enter = np.max(middle - half, axis=0)
     leave = np.min(middle + half, axis=0)
@@ -238,9 +70,9 @@ def _quadratic(origin: Float64, directions: Float64) -> tuple[Float64, Float64]:
     """Both t at which |origin + t * directions| = 1, NaN where the line passes by."""
     with np.errstate(divide='ignore', invalid='ignore'):
         a = np.einsum('in,in->n', directions, directions)
-        b = -(origin @ directions) / a
+        b = -np.sum(origin * directions, axis=0) / a
         # distance^2 of the line from the centre, taken at its foot: no cancellation of b^2 - ac
-        foot = origin[:, None] + b * directions
+        foot = origin + b * directions
         root = np.sqrt((1.0 - np.einsum('in,in->n', foot, foot)) / a)
         return b - root, b + root
 
@@ -254,9 +86,9 @@ def _unit_cylinder(origin: Float64, directions: Float64) -> Float64:
     """The infinite cylinder and the slab between the caps, intersected."""
     enter, leave = _quadratic(origin[:2], directions[:2])
     with np.errstate(divide='ignore', invalid='ignore'):
-        if origin[:2] @ origin[:2] < 1:  # vertical rays inside have no t on the mantle
-            enter = np.nan_to_num(enter, nan=-np.inf)
-            leave = np.nan_to_num(leave, nan=np.inf)
+        # vertical rays inside have no t on the mantle
+        upright = np.isnan(enter) & (np.sum(origin[:2] ** 2, axis=0) < 1)
+        enter, leave = np.where(upright, -np.inf, enter), np.where(upright, np.inf, leave)
         inverse = 1.0 / (directions[2] + _TINY)
         middle, half = -origin[2] * inverse, np.abs(inverse)
         enter, leave = np.maximum(enter, middle - half), np.minimum(leave, middle + half)
@@ -366,6 +198,36 @@ class Ground:
         result[down] = np.where((t > 1e-9) & (t <= far), t, np.inf)
         return result
 
+    def strips(
+        self, start: float, end: float, step_m: float
+    ) -> tuple[Float64, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """The ground from x = start to end as triangles: vertices, faces, and their parts."""
+        x = np.linspace(start, end, int(np.ceil((end - start) / step_m)) + 1)
+        far, kerb, lift = self.reach_m + abs(self.kerb_y_m), self.kerb_y_m, self.kerb_height_m
+        rim = [(-far, lift), (-kerb, lift), (-kerb, 0.0), (kerb, 0.0), (kerb, lift), (far, lift)]
+        columns = [np.column_stack((x, 0 * x + y, self.height(x) + z)) for y, z in rim]
+        this = np.arange(len(x) - 1)[:, None] + len(x) * np.arange(len(rim) - 1)
+        a, b = this.ravel(), this.ravel() + 1
+        c, d = a + len(x), b + len(x)
+        faces = np.concatenate((np.column_stack((a, b, c)), np.column_stack((b, d, c))))
+        part = np.tile(np.array((1, 2, 0, 2, 1), np.int32), len(x) - 1)
+        return np.concatenate(columns), faces.astype(np.int32), np.concatenate((part, part))
+
+    def refine(self, origin: Float64, directions: Float64, t: Float64, part: Int32) -> Float64:
+        """Exact t of rays (N, 3) from one point that are within centimetres of the ground."""
+        x0, y0, z0 = origin
+        dx, dy, dz = directions.T
+        lift = np.where(part == 1, self.kerb_height_m, 0.0)
+        exact = t
+        with np.errstate(divide='ignore', invalid='ignore'):
+            for _ in range(2):
+                x = x0 + exact * dx
+                over = z0 + exact * dz - self.height(x) - lift
+                exact = exact - over / (dz - self.slope(x) * dx)
+            face = (np.copysign(self.kerb_y_m, dy) - y0) / dy
+        exact = np.where(part == 2, face, exact)
+        return np.where(np.abs(exact - t) < 0.02 * t, exact, t)
+
     def describe(self, points: Float64) -> tuple[Float64, Float64, Int32]:
         """Normals, (x, y) as texture coordinates and part (0 road, 1 pavement, 2 kerb face)."""
         x, y, z = points.T
@@ -377,3 +239,112 @@ class Ground:
         normal /= np.linalg.norm(normal, axis=1, keepdims=True)
         part = np.where(face, 2, np.where(off_road, 1, 0)).astype(np.int32)
         return normal, np.stack((x, y), axis=1), part
+
+
+Surface = Solid | Ground
+SHAPES = ('box', 'cylinder', 'ellipsoid', 'ground')
+
+
+class Surfaces(Sequence[Surface]):
+    """All that stands in a scene, one by one, and as arrays with a row for each.
+
+    Attributes:
+        kind: (S,) position of the shape in `SHAPES`.
+        center: (S, 3) in the world in metres.
+        half_size: (S, 3) half extents along the surface's own axes in metres.
+        rotation: (S, 3, 3), surface to world.
+        casts_shadow: (S,) False for what never stands between a light and something else.
+        tint: (S, 3) colour that multiplies the material's.
+        material_names: every material that occurs, once.
+        material: (S, 3) position in `material_names` of the materials of the three parts.
+    """
+
+    def __init__(self, surfaces: Sequence[Surface]) -> None:
+        self._all = tuple(surfaces)
+        unbounded = np.ones(3), np.eye(3)
+        self.kind = np.array(
+            [SHAPES.index(s.shape) if isinstance(s, Solid) else 3 for s in surfaces], np.int8
+        )
+        self.center = np.stack([s.center for s in surfaces])
+        turned = [(s.half_size, s.rotation) if isinstance(s, Solid) else unbounded
+                  for s in surfaces]  # fmt: skip
+        self.half_size = np.stack([half_size for half_size, _ in turned])
+        self.rotation = np.stack([rotation for _, rotation in turned])
+        self.casts_shadow = np.array([s.casts_shadow for s in surfaces])
+        self.tint = np.array([s.tint for s in surfaces])
+        numbers: dict[str, int] = {}
+        self.material = np.array(
+            [[numbers.setdefault(name, len(numbers)) for name in s.materials] for s in surfaces]
+        )
+        self.material_names = tuple(numbers)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, index: int) -> Surface:  # type: ignore[override]
+        return self._all[index]
+
+    def __iter__(self) -> Iterator[Surface]:
+        return iter(self._all)
+
+    def describe(self, points: Float64, index: Int32) -> tuple[Float64, Float64, Int32]:
+        """What surfaces are like where they were hit.
+
+        Args:
+            points: (N, 3) on the surfaces, in the world.
+            index: (N,) which surface each point is on.
+
+        Returns:
+            Outward normals (N, 3), texture coordinates (N, 2) in metres and parts (N,): 0 side,
+            1 top, 2 bottom of a solid; 0 road, 1 pavement, 2 kerb face of the ground.
+        """
+        half_size, rotation = self.half_size[index], self.rotation[index]
+        local = np.einsum('nj,njk->nk', points - self.center[index], rotation)
+        unit = local / half_size
+        kind = self.kind[index]
+        widest = np.argmax(np.abs(unit), axis=1)
+        normal = unit / half_size
+        box = np.flatnonzero(kind == 0)
+        normal[box] = np.eye(3)[widest[box]] * np.sign(unit[box])
+        corner = local + half_size
+        round_ = np.flatnonzero(kind == 1)
+        x, y, z = unit[round_].T
+        cap = np.abs(z) >= np.hypot(x, y)
+        widest[round_] = np.where(cap, 2, 0)
+        normal[round_] *= np.where(cap[:, None], (0, 0, 1), (1, 1, 0))
+        around = np.arctan2(y, x) * half_size[round_, 0]
+        corner[round_, 1] = np.where(cap, corner[round_, 1], around)
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), _TINY)
+        normal = np.einsum('nk,njk->nj', normal, rotation)
+        uv = np.where((widest == 0)[:, None], corner[:, 1:], corner[:, [0, 2]])
+        top = widest == 2
+        uv[top] = corner[top, :2]
+        part = np.where(top, np.where(unit[:, 2] > 0, 1, 2), 0).astype(np.int32)
+        for number in np.unique(index[kind == 3]):
+            on = np.flatnonzero(index == number)
+            ground = self._all[number]
+            assert isinstance(ground, Ground)
+            normal[on], uv[on], part[on] = ground.describe(points[on])
+        return normal, uv, part
+
+
+def intersect_curved(
+    surfaces: Surfaces, index: Int32, origins: Float64, directions: Float64
+) -> Float64:
+    """Smallest t > 0 at which each ray (N, 3) is on a cylinder or ellipsoid of its own, else inf.
+
+    Args:
+        surfaces: the scene.
+        index: (N,) the surface to be tested against.
+        origins: (N, 3).
+        directions: (N, 3).
+    """
+    half_size, rotation = surfaces.half_size[index], surfaces.rotation[index]
+    offset = origins - surfaces.center[index]
+    origin = (np.einsum('nj,njk->nk', offset, rotation) / half_size).T
+    direction = (np.einsum('nj,njk->nk', directions, rotation) / half_size).T
+    t = np.empty(len(index))
+    cylinder = surfaces.kind[index] == SHAPES.index('cylinder')
+    for chosen, meet in ((cylinder, _unit_cylinder), (~cylinder, _unit_ellipsoid)):
+        t[chosen] = meet(origin[:, chosen], direction[:, chosen])
+    return t

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.datasets.raycast import Surface, cast, tile_order
-from depth_ros.datasets.shading import surface_normals
 from depth_ros.frame import Bool, Float32, Float64
 from depth_ros.settings import option
+from depth_ros.simulation.raycast import Caster, tile_order
+from depth_ros.simulation.surfaces import Surfaces
 
 Floats = npt.NDArray[np.floating]
 
@@ -111,7 +111,8 @@ def echoes(
 
 
 def sweep(
-    surfaces: tuple[Surface, ...],
+    surfaces: Surfaces,
+    caster: Caster,
     T_world_lidar: Float64,
     config: LidarConfig,
     index: int,
@@ -121,12 +122,11 @@ def sweep(
     beams = config.directions(index)
     origin = T_world_lidar[:3, 3]
     directions = beams @ T_world_lidar[:3, :3].T
-    hits = cast(surfaces, origin, directions, limit=config.max_range_m)
-    normal = surface_normals(surfaces, _points(origin, directions, hits.t), hits)
-    cosine = np.abs(np.einsum('ij,ij->i', normal, directions))
+    hits = caster.cast(origin, directions, limit=config.max_range_m)
+    hit = np.flatnonzero(hits.index >= 0)
+    points = origin + directions[hit] * hits.t[hit, None]
+    cosine = np.zeros(len(beams))
+    normal = surfaces.describe(points, hits.index[hit])[0]
+    cosine[hit] = np.abs(np.einsum('ij,ij->i', normal, directions[hit]))
     kept, range_m = echoes(hits.t, cosine, config, rng)
     return (beams[kept] * range_m[kept, None]).astype(np.float32)
-
-
-def _points(origin: Float64, directions: Float64, t: Float64) -> Float64:
-    return origin + directions * np.where(np.isfinite(t), t, 0.0)[:, None]

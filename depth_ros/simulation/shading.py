@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.datasets.raycast import Hits, Int32, Surface, cast, direction_order
-from depth_ros.datasets.textures import texture
 from depth_ros.frame import Float32, Float64
+from depth_ros.simulation.raycast import Caster, Hits
+from depth_ros.simulation.surfaces import Int32, Surfaces
+from depth_ros.simulation.textures import texture
 
 Int64 = npt.NDArray[np.int64]
 
@@ -42,7 +42,7 @@ class Scene:
         haze_m: distance over which contrast falls to 1/e; inf indoors.
     """
 
-    surfaces: tuple[Surface, ...]
+    surfaces: Surfaces
     lights: tuple[Light, ...]
     ambient_up: tuple[float, float, float]
     ambient_down: tuple[float, float, float]
@@ -65,13 +65,20 @@ class Shaded:
 
 
 def shade(
-    scene: Scene, origin: Float64, directions: Float64, hits: Hits, pixel_rad: float
+    scene: Scene,
+    caster: Caster,
+    origin: Float64,
+    directions: Float64,
+    hits: Hits,
+    pixel_rad: float,
 ) -> Shaded:
     """Colour of rays (N, 3) seen from `origin` (3,) by pixels of `pixel_rad` width."""
     count = len(directions)
     length = np.linalg.norm(directions, axis=1)
     unit = directions / length[:, None]
-    colour = sky(unit)
+    colour = np.zeros((count, 3))
+    missed = np.flatnonzero(hits.index < 0)
+    colour[missed] = sky(unit[missed])
     normal = np.zeros((count, 3))
     lit = np.zeros(count)
     seen = np.flatnonzero(hits.index >= 0)
@@ -81,7 +88,7 @@ def shade(
         albedo, normal_seen = _surfaces(
             scene, points, unit, hits.index[seen], distance * pixel_rad
         )
-        light, lit[seen] = _light(scene, points, normal_seen)
+        light, lit[seen] = _light(scene, caster, points, normal_seen)
         mirror = _mirror(scene, unit, normal_seen, albedo[:, 3])
         surface = albedo[:, :3] * light + mirror
         clear = np.exp(-distance / scene.haze_m)[:, None]
@@ -93,14 +100,6 @@ def shade(
         colour[seen] = surface
         normal[seen] = normal_seen
     return Shaded(_tone(colour), normal, lit)
-
-
-def surface_normals(surfaces: Sequence[Surface], points: Float64, hits: Hits) -> Float64:
-    """Outward normals (N, 3) at the points (N, 3) of hits."""
-    normal = np.zeros_like(points)
-    for i, chosen in _groups(hits.index):
-        normal[chosen] = surfaces[i].describe(points[chosen])[0]
-    return normal
 
 
 def sky(unit: Float64) -> Float64:
@@ -117,35 +116,20 @@ def sky(unit: Float64) -> Float64:
     return np.asarray(colour)
 
 
-def _groups(index: Int32) -> Iterator[tuple[int, Int64]]:
-    """Each surface that occurs with the positions at which it does."""
-    order = np.argsort(index.astype(np.int16), kind='stable')
-    found, start = np.unique(index[order], return_index=True)
-    for i, chosen in zip(found, np.split(order, start[1:]), strict=True):
-        if i >= 0:
-            yield int(i), chosen
-
-
 def _surfaces(
     scene: Scene, points: Float64, unit: Float64, index: Int32, width_m: Float64
 ) -> tuple[Float64, Float64]:
     """Albedo with gloss (N, 4) and normals towards the viewer (N, 3)."""
-    count = len(points)
-    normal, uv = np.empty((count, 3)), np.empty((count, 2))
-    tint = np.ones((count, 4))
-    material = np.empty(count, dtype=np.int32)
-    names: dict[str, int] = {}
-    for i, chosen in _groups(index):
-        surface = scene.surfaces[i]
-        normal[chosen], uv[chosen], part = surface.describe(points[chosen])
-        codes = [names.setdefault(name, len(names)) for name in surface.materials]
-        material[chosen] = np.array(codes)[part]
-        tint[chosen, :3] = surface.tint
+    surfaces = scene.surfaces
+    normal, uv, part = surfaces.describe(points, index)
+    material = surfaces.material[index, part]
+    tint = np.column_stack((surfaces.tint[index], np.ones(len(points))))
     facing = -np.einsum('ij,ij->i', normal, unit)
     normal *= np.where(facing < 0, -1.0, 1.0)[:, None]
     footprint = width_m / np.sqrt(np.maximum(np.abs(facing), 0.04))
-    albedo = np.empty((count, 4))
-    for name, code in names.items():
+    albedo = np.empty((len(points), 4))
+    for code in np.unique(material):
+        name = surfaces.material_names[code]
         chosen = np.flatnonzero(material == code)
         albedo[chosen] = texture(name).sample(uv[chosen], footprint[chosen])
         if name in ('asphalt', 'paving'):
@@ -178,12 +162,13 @@ def _markings(position: Float64, width_m: Float64, facing: Float64) -> Float64:
     return np.maximum(np.maximum(band(y, 0.06, width_m) * dash, edge) * keep, zebra * crossing)
 
 
-def _light(scene: Scene, points: Float64, normal: Float64) -> tuple[Float64, Float64]:
+def _light(
+    scene: Scene, caster: Caster, points: Float64, normal: Float64
+) -> tuple[Float64, Float64]:
     """Incoming light (N, 3), and the share of the lights that is not shadowed (N,)."""
     up = (0.5 + 0.5 * normal[:, 2])[:, None]
     light = up * scene.ambient_up + (1 - up) * scene.ambient_down
     lit = np.zeros(len(points))
-    casters = [surface for surface in scene.surfaces if surface.casts_shadow]
     for lamp in scene.lights:
         to_lamp = lamp.position - points
         distance = np.linalg.norm(to_lamp, axis=1)
@@ -191,10 +176,8 @@ def _light(scene: Scene, points: Float64, normal: Float64) -> tuple[Float64, Flo
         facing = np.flatnonzero(cosine > 0)
         if not len(facing):
             continue
-        target = points[facing] + normal[facing] * 0.01 - lamp.position
-        order = direction_order(target)
-        facing, target = facing[order], target[order]
-        free = facing[cast(casters, lamp.position, target, limit=1.0).index < 0]
+        start = points[facing] + normal[facing] * 0.01
+        free = facing[~caster.shadowed(lamp.position, start)]
         fade = 1.0
         if np.isfinite(lamp.fade_m):
             fade = (lamp.fade_m / np.maximum(distance[free], 0.3))[:, None] ** 2

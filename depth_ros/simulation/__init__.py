@@ -1,0 +1,1 @@
+"""A simulated world: what stands in it, how rays meet it, how sensors see it."""
