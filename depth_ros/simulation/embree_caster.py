@@ -98,6 +98,7 @@ class _Group:
         curved = chosen[(kind == _CYLINDER) | (kind == _ELLIPSOID)]
         self._curved = _Scene.of(surfaces, curved, grow_m=_GROW_M)
         self._ground = [int(index) for index in chosen[kind == _GROUND]]
+        self._window: tuple[int, int, _Scene] | None = None
 
     def meet_flat(self, rays: _Rays) -> None:
         """Find what boxes the rays meet; on the plane of the face, t is exact."""
@@ -132,12 +133,16 @@ class _Group:
             t = ground.refine(origin, rays.directions[hit], t, scene.part[triangle])
             rays.take(hit, t, np.full(len(hit), index, dtype=np.int32))
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 - a caster lives as long as its scene
     def _strips(self, ground: Ground, index: int, window: int) -> _Scene:
+        """The ground as far as it is seen from a window; the last one is kept."""
+        if self._window is not None and self._window[:2] == (index, window):
+            return self._window[2]
         start = window * _GROUND_WINDOW_M - ground.reach_m - 1.0
         end = start + _GROUND_WINDOW_M + 2 * ground.reach_m + 2.0
         vertices, faces, part = ground.strips(start, end, _GROUND_STEP_M)
-        return _Scene(vertices, faces, np.full(len(faces), index, dtype=np.int32), part)
+        scene = _Scene(vertices, faces, np.full(len(faces), index, dtype=np.int32), part)
+        self._window = index, window, scene
+        return scene
 
     def meet_curved(self, rays: _Rays, any_hit: bool) -> None:
         """Find what cylinders and ellipsoids the rays meet, or with `any_hit` whether any."""
