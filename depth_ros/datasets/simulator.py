@@ -60,7 +60,7 @@ class SimulatorConfig:
     )
     caster: str = option(
         'auto',
-        'What casts the rays: Embree, many times as fast, or NumPy; auto takes Embree where it is '
+        'What casts the rays: Embree, which is faster, or NumPy; auto takes Embree where it is '
         'installed.',
         choices=BACKENDS,
     )

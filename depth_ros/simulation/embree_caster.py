@@ -1,4 +1,4 @@
-"""Ray casting by Embree, on x86-64, many times as fast as with NumPy alone.
+"""Ray casting by Embree, on x86-64, several times as fast as with NumPy alone.
 
 Wald et al., "Embree: a kernel framework for efficient CPU ray tracing", TOG 2014. It casts single
 precision rays at triangles. Triangles lead to the surface, whose own equation then gives the
