@@ -43,11 +43,16 @@ def doubt_intrinsics(intrinsics: Intrinsics) -> str:
     v = (intrinsics.cy + 0.5) / intrinsics.height
     if abs(u - v) > 0.05 or 0.3 < u < 0.7:
         return ''
-    width, height = round(2 * intrinsics.cx + 1), round(2 * intrinsics.cy + 1)
+    width, height = 2 * intrinsics.cx + 1, 2 * intrinsics.cy + 1
+    if width < 2 or height < 2:
+        return (
+            f'The principal point ({intrinsics.cx:g}, {intrinsics.cy:g}) is in the corner of the '
+            'image or outside, as if it had been left out; give cx and cy in pixels.'
+        )
     return (
         f'The principal point ({intrinsics.cx:g}, {intrinsics.cy:g}) is far from the middle of a '
-        f'{intrinsics.width}x{intrinsics.height} image, as if K were that of {width}x{height}; '
-        f'scale fx, fy, cx and cy by {1 / (2 * u):.3g}.'
+        f'{intrinsics.width}x{intrinsics.height} image, as if K were that of '
+        f'{width:.0f}x{height:.0f}; scale fx, fy, cx and cy by {1 / (2 * u):.3g}.'
     )
 
 

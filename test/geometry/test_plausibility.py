@@ -50,6 +50,12 @@ def test_the_matrix_of_another_image_size(width: int, height: int, scale: str) -
     assert doubt.endswith(f'scale fx, fy, cx and cy by {scale}.')
 
 
+@pytest.mark.parametrize(('cx', 'cy'), [(0.0, 0.0), (-0.5, -0.5), (-3.0, -4.0)])
+def test_a_principal_point_that_was_left_out(cx: float, cy: float) -> None:
+    doubt = doubt_intrinsics(Intrinsics(640, 480, 500, 500, cx, cy))
+    assert doubt.endswith('as if it had been left out; give cx and cy in pixels.')
+
+
 def test_a_matrix_in_units_of_the_image_is_refused() -> None:
     normalised = np.diag((1 / 640, 1 / 480, 1)) @ K
     with pytest.raises(GeometryError, match='divided by the size of the image'):
