@@ -18,14 +18,21 @@ import numpy.typing as npt
 from depth_ros.errors import import_optional
 from depth_ros.frame import Bool, Float64
 from depth_ros.simulation.raycast import Hits
-from depth_ros.simulation.surfaces import SHAPES, Ground, Int32, Solid, Surfaces, intersect_curved
+from depth_ros.simulation.surfaces import (
+    BOX,
+    GROUND,
+    Ground,
+    Int32,
+    Solid,
+    Surfaces,
+    intersect_curved,
+)
 
 _GROW_M = 1e-3  # by so much hulls are larger than needed: single precision loses no hit
 _STEP_M = 1e-4  # behind a hull a ray goes on so much farther away
 _GROUND_WINDOW_M = 200.0
 _GROUND_STEP_M = 0.5
 _FAR_M = 1e30
-_BOX, _CYLINDER, _ELLIPSOID, _GROUND = range(len(SHAPES))
 
 Triangles = tuple[Float64, npt.NDArray[np.int32]]
 
@@ -40,7 +47,10 @@ class EmbreeCaster:
     def __init__(self, surfaces: Surfaces) -> None:
         import_optional('embreex', 'simulation')
         self._all = _Group(surfaces, np.arange(len(surfaces)))
-        self._opaque = _Group(surfaces, np.flatnonzero(surfaces.casts_shadow))
+        opaque = surfaces.casts_shadow
+        # In shadows no ground counts; where all else is opaque, nothing is built twice.
+        shared = opaque[surfaces.kind != GROUND].all()
+        self._opaque = self._all if shared else _Group(surfaces, np.flatnonzero(opaque))
 
     def cast(self, origin: Float64, directions: Float64, limit: float = np.inf) -> Hits:
         """Nearest hits of rays from one point."""
@@ -48,7 +58,7 @@ class EmbreeCaster:
         rays = _Rays(np.broadcast_to(origin, directions.shape), directions, limit)
         self._all.meet_flat(rays)
         self._all.meet_ground(rays, origin)
-        self._all.meet_curved(rays, any_hit=False)
+        self._all.meet_curved(rays, np.arange(len(rays)), any_hit=False)
         return Hits(np.where(rays.index < 0, np.inf, rays.t), rays.index)
 
     def shadowed(self, lamp: Float64, points: Float64) -> Bool:
@@ -58,11 +68,8 @@ class EmbreeCaster:
         """
         rays = _Rays(points, lamp - points, limit=1.0)
         blocked = self._opaque.blocked_by_flat(rays)
-        free = np.flatnonzero(~blocked)
-        rays = _Rays(points[free], lamp - points[free], limit=1.0)
-        self._opaque.meet_curved(rays, any_hit=True)
-        blocked[free] = rays.index >= 0
-        return blocked
+        self._opaque.meet_curved(rays, np.flatnonzero(~blocked), any_hit=True)
+        return blocked | (rays.index >= 0)
 
 
 class _Rays:
@@ -71,7 +78,8 @@ class _Rays:
     def __init__(self, origins: Float64, directions: Float64, limit: float) -> None:
         self.origins, self.directions = origins, directions
         self.length = np.linalg.norm(directions, axis=1)
-        self.unit32 = (directions / self.length[:, None]).astype(np.float32)
+        self.unit = directions / self.length[:, None]
+        self.unit32 = self.unit.astype(np.float32)
         self.t = np.full(len(directions), limit)
         self.index = np.full(len(directions), -1, dtype=np.int32)
 
@@ -94,10 +102,10 @@ class _Group:
     def __init__(self, surfaces: Surfaces, chosen: npt.NDArray[np.intp]) -> None:
         self._surfaces = surfaces
         kind = surfaces.kind[chosen]
-        self._flat = _Scene.of(surfaces, chosen[kind == _BOX], grow_m=0.0)
-        curved = chosen[(kind == _CYLINDER) | (kind == _ELLIPSOID)]
+        self._flat = _Scene.of(surfaces, chosen[kind == BOX], grow_m=0.0)
+        curved = chosen[(kind != BOX) & (kind != GROUND)]
         self._curved = _Scene.of(surfaces, curved, grow_m=_GROW_M)
-        self._ground = [int(index) for index in chosen[kind == _GROUND]]
+        self._ground = [int(index) for index in chosen[kind == GROUND]]
         self._window: tuple[int, int, _Scene] | None = None
 
     def meet_flat(self, rays: _Rays) -> None:
@@ -144,15 +152,14 @@ class _Group:
         self._window = index, window, scene
         return scene
 
-    def meet_curved(self, rays: _Rays, any_hit: bool) -> None:
-        """Find what cylinders and ellipsoids the rays meet, or with `any_hit` whether any."""
+    def meet_curved(self, rays: _Rays, live: npt.NDArray[np.intp], any_hit: bool) -> None:
+        """Find what curved solids the `live` rays meet, or with `any_hit` whether any."""
         if self._curved is None:
             return
-        live, start_m = np.arange(len(rays)), np.zeros(len(rays))
-        origins, unit = rays.origins, rays.directions / rays.length[:, None]
+        start_m, origins = np.zeros(len(rays)), rays.origins
         while len(live):
             reach = rays.reach_m(live) - start_m[live].astype(np.float32)
-            begin = origins[live] + unit[live] * start_m[live, None]
+            begin = origins[live] + rays.unit[live] * start_m[live, None]
             hit, triangle, found_m = self._curved.first(begin, rays.unit32[live], reach)
             live = live[hit]
             index = self._curved.surface[triangle]

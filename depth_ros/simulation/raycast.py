@@ -13,8 +13,7 @@ from depth_ros.frame import Bool, Float64
 from depth_ros.simulation.surfaces import Int32, Surfaces
 
 BACKENDS = ('auto', 'embree', 'numpy')
-BLOCK_ROWS = 8  # of the tiles that `tile_order` makes
-_TINY = 1e-200
+_BLOCK_ROWS = 8  # of the tiles that `tile_order` makes
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ def make_caster(surfaces: Surfaces, backend: str = 'auto') -> Caster:
     Raises:
         MissingDependencyError: Embree is wanted and not installed.
     """
+    # Here, since both take `Hits` from this file.
     from depth_ros.simulation.embree_caster import EmbreeCaster
     from depth_ros.simulation.numpy_caster import NumpyCaster
 
@@ -69,7 +69,7 @@ def make_caster(surfaces: Surfaces, backend: str = 'auto') -> Caster:
 def tile_order(height: int, width: int) -> npt.NDArray[np.int64]:
     """Order of the pixels of an image in which consecutive ones lie in small square tiles."""
     pixels = np.arange(height * width).reshape(height, width)
-    strips = (pixels[top : top + BLOCK_ROWS].T.ravel() for top in range(0, height, BLOCK_ROWS))
+    strips = (pixels[top : top + _BLOCK_ROWS].T.ravel() for top in range(0, height, _BLOCK_ROWS))
     return np.concatenate(list(strips))
 
 
@@ -84,7 +84,7 @@ def direction_order(directions: Float64) -> npt.NDArray[np.int64]:
     down = np.cross(middle, right)
     code = np.zeros(len(unit), dtype=np.int64)
     for shift, across in enumerate((unit @ right, unit @ down)):
-        bits = ((across - across.min()) / (np.ptp(across) + _TINY) * 0xFFFF).astype(np.int64)
+        bits = ((across - across.min()) / (np.ptp(across) or 1.0) * 0xFFFF).astype(np.int64)
         for apart, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
             bits = (bits | (bits << apart)) & mask
         code |= bits << shift

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from depth_ros.frame import Float32, Float64
 from depth_ros.simulation.raycast import Caster, Hits
 from depth_ros.simulation.surfaces import Int32, Surfaces
 from depth_ros.simulation.textures import texture
-
-Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -243,6 +243,7 @@ class Ground:
 
 Surface = Solid | Ground
 SHAPES = ('box', 'cylinder', 'ellipsoid', 'ground')
+BOX, CYLINDER, ELLIPSOID, GROUND = range(len(SHAPES))
 
 
 class Surfaces(Sequence[Surface]):
@@ -263,7 +264,7 @@ class Surfaces(Sequence[Surface]):
         self._all = tuple(surfaces)
         unbounded = np.ones(3), np.eye(3)
         self.kind = np.array(
-            [SHAPES.index(s.shape) if isinstance(s, Solid) else 3 for s in surfaces], np.int8
+            [SHAPES.index(s.shape) if isinstance(s, Solid) else GROUND for s in surfaces], np.int8
         )
         self.center = np.stack([s.center for s in surfaces])
         turned = [(s.half_size, s.rotation) if isinstance(s, Solid) else unbounded
@@ -304,10 +305,10 @@ class Surfaces(Sequence[Surface]):
         kind = self.kind[index]
         widest = np.argmax(np.abs(unit), axis=1)
         normal = unit / half_size
-        box = np.flatnonzero(kind == 0)
+        box = np.flatnonzero(kind == BOX)
         normal[box] = np.eye(3)[widest[box]] * np.sign(unit[box])
         corner = local + half_size
-        round_ = np.flatnonzero(kind == 1)
+        round_ = np.flatnonzero(kind == CYLINDER)
         x, y, z = unit[round_].T
         cap = np.abs(z) >= np.hypot(x, y)
         widest[round_] = np.where(cap, 2, 0)
@@ -320,7 +321,7 @@ class Surfaces(Sequence[Surface]):
         top = widest == 2
         uv[top] = corner[top, :2]
         part = np.where(top, np.where(unit[:, 2] > 0, 1, 2), 0).astype(np.int32)
-        for number in np.unique(index[kind == 3]):
+        for number in np.unique(index[kind == GROUND]):
             on = np.flatnonzero(index == number)
             ground = self._all[number]
             assert isinstance(ground, Ground)
@@ -344,7 +345,7 @@ def intersect_curved(
     origin = (np.einsum('nj,njk->nk', offset, rotation) / half_size).T
     direction = (np.einsum('nj,njk->nk', directions, rotation) / half_size).T
     t = np.empty(len(index))
-    cylinder = surfaces.kind[index] == SHAPES.index('cylinder')
+    cylinder = surfaces.kind[index] == CYLINDER
     for chosen, meet in ((cylinder, _unit_cylinder), (~cylinder, _unit_ellipsoid)):
         t[chosen] = meet(origin[:, chosen], direction[:, chosen])
     return t
