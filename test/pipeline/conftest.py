@@ -111,7 +111,7 @@ class Driven(Upgrade):
         return self.wait_until(lambda: self.status.failure, 'a failure')
 
     @staticmethod
-    def wait_until(predicate, what, timeout_s=60.0):
+    def wait_until(predicate, what, timeout_s=240.0):
         deadline = time.monotonic() + timeout_s
         while not (result := predicate()):
             assert time.monotonic() < deadline, f'{what} not reached'

@@ -268,7 +268,7 @@ time.sleep(600)
     build, child = map(int, pids.read_text().split()[:2])
     assert exists(build)
     upgrade.close()
-    assert not exists(build)  # which sleeps for much longer
+    upgrade.wait_until(lambda: not exists(build), 'its end')  # it sleeps for much longer
     upgrade.wait_until(lambda: not exists(child), 'the end of its child')
     assert upgrade.status.failure == ''
     assert not pipeline.wanted.size

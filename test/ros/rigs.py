@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 """Longest wait for what a free machine does at once: only a failure takes so long."""
 
 
@@ -141,7 +141,7 @@ class CameraRig:
         if self.node._state_machine.current_state[1] != 'finalized':
             # Where its callbacks run: they must not find half of it.
             done = self.node.executor.create_task(self.node.trigger_shutdown)
-            self.wait_until(done.done, timeout_s=60.0, what='the shutdown')
+            self.wait_until(done.done, timeout_s=PATIENCE_S, what='the shutdown')
 
     def image_msg(self, **changes: Any) -> Any:
         """An rgb8 image of the next 0.1 s; `changes` are set on the message."""

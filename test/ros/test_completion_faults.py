@@ -186,7 +186,7 @@ def test_a_slow_method_drops_frames_and_never_queues_them(rig):
     fast, go = method.estimate, threading.Event()
 
     def slow(view):
-        assert go.wait(60)
+        assert go.wait(240)
         return fast(view)
 
     method.estimate = slow
@@ -211,7 +211,7 @@ def stuck(rig, monkeypatch):
 
     def slow(view):
         begun.set()
-        assert go.wait(60)
+        assert go.wait(240)
         return estimate(view)
 
     method.estimate = slow

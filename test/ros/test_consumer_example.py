@@ -81,4 +81,4 @@ def test_prints_the_nearest_obstacle_and_ends_cleanly(ros, consumer, wait_until)
         'nearest ahead: 5.00 m, sigma 0.12 m, at x=0.35 y=0.55 z=5.00 in camera_optical\n'
     )
     consumer.send_signal(signal.SIGINT)
-    assert consumer.wait(timeout=60) == 0
+    assert consumer.wait(timeout=240) == 0

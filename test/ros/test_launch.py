@@ -62,7 +62,7 @@ def launched(tmp_path: Path) -> Iterator[START]:
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(240)
 
 
 def call(ros: Any, service_type: Any, name: str, **request: Any) -> Any:
@@ -121,7 +121,7 @@ def test_arguments_reach_the_node(launched: START, ros: Any, wait_until: Any) ->
     for variable in PROFILE_VARIABLES:
         assert f'{variable}={profile}' in environment_of_child(process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
+    assert process.wait(240) == 0
 
 
 def test_arguments_reach_the_monocular_node(
@@ -149,7 +149,7 @@ def test_arguments_reach_the_monocular_node(
     assert transport.string_value == 'compressed'
     assert stride.integer_value == 2  # from config/monocular.yaml
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
+    assert process.wait(240) == 0
 
 
 def test_the_extrinsic_the_name_and_tf_are_arguments(
@@ -210,7 +210,7 @@ def test_an_argument_that_cannot_be_is_said_before_anything_is_started(
     launched: START, capfd: pytest.CaptureFixture[str], file: str, argument: str, said: str
 ) -> None:
     process = launched(file, argument)
-    assert process.wait(60) == 1
+    assert process.wait(240) == 1
     text = ''.join(capfd.readouterr())
     assert said in text
     assert 'process started' not in text
@@ -223,7 +223,7 @@ def test_rviz_that_is_not_installed_is_said_and_leaves_nothing_behind(
     if shutil.which('rviz2') is not None:
         pytest.skip('RViz 2 is installed')
     process = launched(file, 'rviz:=true')
-    assert process.wait(60) == 1
+    assert process.wait(240) == 1
     text = ''.join(capfd.readouterr())
     assert 'rviz:=true needs RViz 2' in text
     assert 'process started' not in text
@@ -243,7 +243,7 @@ def test_relative_weights_end_the_launch_with_the_reason(
 ) -> None:
     fetched('da2-small')
     process = launched('monocular.launch.py', 'weights:=da2-small')
-    assert process.wait(60) == 0  # `ros2 launch` itself has not failed
+    assert process.wait(240) == 0  # `ros2 launch` itself has not failed
     said = ''.join(capfd.readouterr())
     assert 'which is never published as metres' in said
     assert 'exit code 1' in said

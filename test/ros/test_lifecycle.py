@@ -81,9 +81,9 @@ class Managed:
         return self._call(self._change, ChangeState.Request(transition=transition)).success
 
     def _call(self, client, request):
-        self._wait_until(client.service_is_ready, timeout_s=30.0, what='the service')
+        self._wait_until(client.service_is_ready, timeout_s=240.0, what='the service')
         future = client.call_async(request)
-        self._wait_until(future.done, timeout_s=30.0, what='an answer')
+        self._wait_until(future.done, timeout_s=240.0, what='an answer')
         return future.result()
 
 

@@ -28,7 +28,7 @@ from depth_ros.nodes.reasons import SWEEPS, cause_of
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 EXAMPLES = int(os.environ.get('DEPTH_ROS_EXAMPLES', '2000'))
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 WIDTH, HEIGHT = 24, 16
 STEP_NS = 100_000_000  # from frame to frame
 

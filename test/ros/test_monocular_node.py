@@ -68,7 +68,7 @@ class Engines:
 
     def infer(self, inputs):
         """Near, but far in the upper half and behind the camera at the left."""
-        assert self.go.wait(60)
+        assert self.go.wait(240)
         height, width = inputs['image'].shape[2:]
         values = np.full((1, 1, height, width), NEAR_M, np.float32)
         values[..., : height // 2, :] = FAR_M
@@ -394,7 +394,7 @@ def test_silence_and_stamps_of_the_camera_are_told_and_no_lidar_is_missed(starte
 
 def test_a_process_that_cannot_start_says_why_and_fails(fetched):
     command = [sys.executable, '-m', 'depth_ros.nodes.monocular_node']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 1
     assert f'depth_ros models fetch {METRIC}' in done.stdout + done.stderr
     assert 'Traceback' not in done.stdout + done.stderr
