@@ -2,8 +2,8 @@
 
 Run: python3 benchmarks/lidar_statistics.py DATA [--png docs/lidar_statistics.png] [--views 24]
 where DATA holds the KITTI samples named in `REAL`. What is simulated has the camera, the extrinsic
-and the HDL-64E of the real rig: `streets` are training/scenes.py, `depth maps` are stage 1 of the
-distillation: exact depth of the simulator's street, meshed.
+and the HDL-64E of the real rig: `streets` are those of simulation/, `depth maps` are stage 1 of
+the distillation: exact depth of the simulator's street, meshed.
 
 - returns: pixels with a return, of 1242x375.
 - row gap: rows from a return to the next one below it, in a strip 3 pixels wide; the same ring
@@ -28,13 +28,16 @@ from depth_ros.datasets.open import open_dataset
 from depth_ros.datasets.simulator import Simulator
 from depth_ros.evaluation.figures import INK_RGB, PAPER_RGB, write_png
 from depth_ros.frame import Float32, Float64, UInt8
-from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.projection import project_lidar, remove_occluded
-from depth_ros.simulation.lidar import HDL64_ELEVATIONS_DEG, LidarConfig
-from depth_ros.training.lidar_sim import scan, sparse_depth
-from depth_ros.training.mesh import Caster
-from depth_ros.training.scanners import OUTDOOR, Scanner
-from depth_ros.training.scenes import street
+from depth_ros.simulation.camera import CameraSensor
+from depth_ros.simulation.lidar import Lidar, LidarConfig
+from depth_ros.simulation.rig import looking
+from depth_ros.simulation.scanners import OUTDOOR, Scanner
+from depth_ros.simulation.scenes import WORLDS
+from depth_ros.simulation.trajectory import still
+from depth_ros.simulation.world import Wish, World
+from depth_ros.training.lidar_sim import sparse_depth
 from depth_ros.training.surface import grid_mesh
 
 REAL = {
@@ -116,19 +119,23 @@ def real(data: Path, names: tuple[str, ...]) -> Views:
 
 def rigs(data: Path) -> list[Rig]:
     """KITTI's HDL-64E with each of its two colour cameras."""
-    lidar = LidarConfig(
-        azimuth_step_deg=0.18, range_sigma_m=0.02, drop_out=0.003, grazing=0.012, max_range_m=120.0
+    config = LidarConfig(
+        rings='hdl64e',
+        azimuth_step_deg=0.18,
+        range_sigma_m=0.02,
+        drop_out=0.003,
+        grazing=0.012,
+        max_range_m=120.0,
+        min_range_m=1.0,
     )
     off_deg = OUTDOOR.ring_sigma_deg * np.random.default_rng(0).standard_normal(64)
-    elevations_deg = tuple((np.array(HDL64_ELEVATIONS_DEG) + off_deg).tolist())
+    lidar = Lidar(config, tuple(off_deg.tolist()))
     dataset = open_dataset(data / RIG, cameras=CAMERAS[1:])
     found = []
     for index in range(2):
         frame = dataset.sample(index).frame
         assert frame.T_camera_lidar is not None
-        scanner = Scanner(
-            lidar, frame.T_camera_lidar, elevations_deg=elevations_deg, min_range_m=1.0
-        )
+        scanner = Scanner(lidar, frame.T_camera_lidar, velocity_mps=(8.0, 0.0, 0.0))
         found.append((scanner, frame.camera.rectified))
     return found
 
@@ -138,13 +145,12 @@ def streets(real_rigs: list[Rig], count: int, seed: int) -> Views:
     for index in range(count):
         rng = np.random.default_rng((seed, index))
         scanner, pinhole = real_rigs[index % 2]
-        world = street(rng)
-        pose = world.viewpoint(rng)
-        found = scan(world.caster, pose, scanner, rng, world.reflectivity, pinhole)
-        v, u = np.mgrid[0 : pinhole.height, 0 : pinhole.width].reshape(2, -1)
-        rays = pinhole.unproject(np.stack((u, v), axis=-1), np.ones(u.size))
-        truth_m = world.caster.cast(pose[:3, 3], rays @ pose[:3, :3].T).t
-        yield sparse_depth(found, scanner, pinhole)[0], truth_m.reshape(pinhole.height, -1)
+        world = WORLDS['street'](Wish(rng))
+        time_s = rng.uniform(0, 5)
+        pose = world.rig.poses(time_s) @ looking((0.55, 0.0, 1.65))
+        found = scanner.sweep(world, pose, time_s, rng, pinhole)
+        photo = CameraSensor(Camera(pinhole)).photograph(world, still(pose), time_s, rng)
+        yield sparse_depth(found, scanner, pinhole)[0], photo.depth_m
 
 
 def depth_maps(real_rigs: list[Rig], count: int, seed: int) -> Views:
@@ -158,8 +164,8 @@ def depth_maps(real_rigs: list[Rig], count: int, seed: int) -> Views:
         truth_m = simulator.sample(index).depth_gt_m
         assert truth_m is not None
         rng = np.random.default_rng((seed, index))
-        caster = Caster(grid_mesh(truth_m, pinhole))
-        found = scan(caster, np.eye(4), scanner, rng, intrinsics=pinhole)
+        world = World([grid_mesh(truth_m, pinhole)])
+        found = scanner.sweep(world, np.eye(4), 0.0, rng, pinhole)
         yield sparse_depth(found, scanner, pinhole)[0], truth_m
 
 

@@ -21,7 +21,8 @@ from depth_ros.datasets.simulator import Simulator
 from depth_ros.errors import MissingDependencyError
 from depth_ros.frame import Float32
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.training.mesh import Caster
+from depth_ros.simulation.parts import Parts
+from depth_ros.simulation.raycast import make_caster
 from depth_ros.training.surface import Mesher, grid_mesh, poisson_mesh
 
 BESIDE_PX = 1e-3  # a ray exactly through a vertex may slip between its triangles
@@ -60,7 +61,8 @@ def measure(depth_m: Float32, intrinsics: Intrinsics, mesher: Mesher) -> str:
     start = time.perf_counter()
     mesh = mesher(depth_m, intrinsics)
     made = time.perf_counter()
-    found = Caster(mesh).cast((0, 0, 0), pixel_rays(intrinsics, BESIDE_PX)).t
+    caster = make_caster(Parts([mesh]))
+    found = caster.cast(np.zeros(3), pixel_rays(intrinsics, BESIDE_PX)).t
     cast = time.perf_counter()
     found_m = found.reshape(depth_m.shape)
     known, hit = depth_m > 0, np.isfinite(found_m)

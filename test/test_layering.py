@@ -32,7 +32,7 @@ ALLOWED = {
     'methods': {'errors', 'files', 'frame', 'geometry', 'models', 'engines'},
     'pipeline': CORE,
     'nodes': CORE,
-    'simulation': {'errors', 'settings', 'frame'},
+    'simulation': {'errors', 'settings', 'frame', 'geometry'},
     'datasets': CORE | {'simulation'},
     'evaluation': CORE | {'datasets'},
     'training': CORE | {'simulation', 'datasets', 'evaluation'},

@@ -39,6 +39,7 @@ from depth_ros.simulation.scenes import WORLDS
 EVERY = 5  # one frame in so many is written by the recorder and judged
 PATIENCE_S = 900.0  # rendering 50 frames takes about a minute of one core
 RATE_HZ = 10.0
+FIRST = 'first.png'
 SHARE = 0.5  # of the time between two frames may go into completing one
 
 
@@ -69,7 +70,8 @@ def main(args: argparse.Namespace) -> int:
     config = _config(simulator, args.mask)
     output: Path = args.output
     output.mkdir(parents=True, exist_ok=True)
-    rate_hz = _rate_hz(simulator, config) if args.rate is None else args.rate
+    first, takes_s = _first(simulator, config)
+    rate_hz = _rate_hz(first.method, takes_s) if args.rate is None else args.rate
     environment = dict(os.environ)
     use_shared_memory_profile(environ=environment)
     with (
@@ -83,6 +85,10 @@ def main(args: argparse.Namespace) -> int:
             f'logs in {output / "log"}.',
             file=sys.stderr,
         )
+        truth_m = simulator.sample(0).depth_gt_m
+        write_png(output / FIRST, sheet(first, pictures(first, config.output, truth_m)))
+        print(f'The first frame, completed by this process, is in {output / FIRST}.',
+              file=sys.stderr)  # fmt: skip
         # The judge renders its frames while the player renders all of them.
         with ProgressBar('rendering truth') as progress:
             for index in range(0, len(simulator), EVERY):
@@ -103,20 +109,24 @@ def _config(simulator: Simulator, mask: Path | None) -> PipelineConfig:
     return PipelineConfig(mask=MaskConfig(str(mask.absolute())))
 
 
-def _rate_hz(simulator: Simulator, config: PipelineConfig) -> float:
-    """Frames per second that completion keeps up with here, beside the other nodes."""
+def _first(simulator: Simulator, config: PipelineConfig) -> tuple[FusionResult, float]:
+    """The first frame, completed, and the seconds that completing it takes here."""
     pipeline, frame = FusionPipeline(config), simulator.sample(0).frame
-    pipeline.process(frame)  # opens the network
+    result = pipeline.process(frame)  # opens the network
     times_s = []
     for _ in range(5):
         start_s = time.perf_counter()
         pipeline.process(frame)
         times_s.append(time.perf_counter() - start_s)
-    takes_s = float(np.median(times_s))
+    return result, float(np.median(times_s))
+
+
+def _rate_hz(method: str, takes_s: float) -> float:
+    """Frames per second that completion keeps up with here, beside the other nodes."""
     rate_hz = float(np.clip(math.floor(2 * SHARE / takes_s) / 2, 0.5, RATE_HZ))
     if rate_hz < RATE_HZ:
         print(
-            f'{pipeline.method_name} takes {takes_s * 1e3:.0f} ms for a frame on this machine: '
+            f'{method} takes {takes_s * 1e3:.0f} ms for a frame on this machine: '
             f'the demo plays at {rate_hz:g} Hz instead of {RATE_HZ:g} Hz.',
             file=sys.stderr,
         )

@@ -25,8 +25,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'source',
         metavar='SRC',
-        help='folder with a calib.json, KITTI tree, NYUv2, folder of images, simulator:street '
-        'or simulator:indoor',
+        help='folder with a calib.json, KITTI tree, NYUv2, folder of images, or simulator:street, '
+        'indoor, warehouse or yard',
     )
     parser.add_argument(
         '--cameras', type=_names, metavar='A,B', help='cameras to take; all by default'

@@ -79,10 +79,8 @@ def _open_simulator(name: str, cameras: Sequence[str] | None) -> Simulator:
     scene, _, query = name.partition('?')
     if scene not in WORLDS:
         raise DatasetError(f'The simulator has no scene {scene!r}; it has {sorted(WORLDS)}.')
-    known = Simulator.camera_names
-    if unknown := set(cameras or ()) - set(known):
-        raise DatasetError(f'The simulator has no camera {sorted(unknown)}; it has {list(known)}.')
-    return Simulator(scene=scene, **{key: _value(text) for key, text in parse_qsl(query)})
+    settings = {key: _value(text) for key, text in parse_qsl(query)}
+    return Simulator(scene=scene, only=cameras, **settings)
 
 
 def _value(text: str) -> Any:

@@ -34,7 +34,9 @@ LIDAR_FRAME = 'lidar'
 class PlayerConfig:
     """What is played, and how; fixed once the node runs."""
 
-    source: str = option('simulator:street', 'Dataset folder, or simulator:street|indoor.')
+    source: str = option(
+        'simulator:street', 'Dataset folder, or simulator:street|indoor|warehouse|yard.'
+    )
     camera: str = option('', 'Name of the camera to play; empty = the first.')
     rate_hz: float = option(10.0, 'Frames per second.', minimum=0.1, maximum=1000.0)
     loop: bool = option(True, 'Start again at the end; else the node ends after the last frame.')

@@ -1,10 +1,9 @@
-"""Ray casting by Embree, on x86-64, several times as fast as with NumPy alone.
+"""Ray casting by Embree, on x86-64, many times as fast as with NumPy alone.
 
 Wald et al., "Embree: a kernel framework for efficient CPU ray tracing", TOG 2014. It casts single
-precision rays at triangles. Triangles lead to the surface, whose own equation then gives the
-distance in double precision: flat faces are exact triangles; the ground is cut into strips;
-curved solids are in hulls of triangles, and a ray that a hull meets and the solid does not goes on
-behind the hull.
+precision rays at triangles. These lead to a face, whose own equation then gives the distance in
+double precision. Curved solids are in hulls of triangles: a ray that meets a hull looks on from
+there for what may be nearer than the solid in it.
 """
 
 from __future__ import annotations
@@ -16,242 +15,182 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_ros.errors import import_optional
-from depth_ros.frame import Bool, Float64
+from depth_ros.frame import Bool, Float32, Float64
+from depth_ros.simulation.parts import FLAT, Int32, Parts, meet_solids
 from depth_ros.simulation.raycast import Hits
-from depth_ros.simulation.surfaces import (
-    BOX,
-    GROUND,
-    Ground,
-    Int32,
-    Solid,
-    Surfaces,
-    intersect_curved,
-)
 
 _GROW_M = 1e-3  # by so much hulls are larger than needed: single precision loses no hit
-_STEP_M = 1e-4  # behind a hull a ray goes on so much farther away
-_GROUND_WINDOW_M = 200.0
-_GROUND_STEP_M = 0.5
+_STEP = 2e-6  # behind a hull a ray goes on so much farther away, and by `_STEP_M`
+_STEP_M = 2e-5
 _FAR_M = 1e30
+_BLOCK = 16384  # rays at once, whose arrays stay in the processor's cache
+_SHAPES = ('box', 'cylinder', 'ellipsoid')
 
-Triangles = tuple[Float64, npt.NDArray[np.int32]]
+Triangles = tuple[Float64, Int32, Int32]
+"""Corners (V, 3), faces (T, 3), and the face of the solid that each triangle leads to."""
 
 
 class EmbreeCaster:
-    """Casts rays at surfaces; as `Caster`.
+    """Casts rays at parts; as `Caster`.
 
     Raises:
         MissingDependencyError: embreex is not installed.
     """
 
-    def __init__(self, surfaces: Surfaces) -> None:
+    def __init__(self, parts: Parts) -> None:
         import_optional('embreex', 'simulation')
-        self._all = _Group(surfaces, np.arange(len(surfaces)))
-        opaque = surfaces.casts_shadow
-        # In shadows no ground counts; where all else is opaque, nothing is built twice.
-        shared = opaque[surfaces.kind != GROUND].all()
-        self._opaque = self._all if shared else _Group(surfaces, np.flatnonzero(opaque))
-
-    def cast(self, origin: Float64, directions: Float64, limit: float = np.inf) -> Hits:
-        """Nearest hits of rays from one point."""
-        origin = np.asarray(origin, dtype=np.float64)
-        rays = _Rays(np.broadcast_to(origin, directions.shape), directions, limit)
-        self._all.meet_flat(rays)
-        self._all.meet_ground(rays, origin)
-        self._all.meet_curved(rays, np.arange(len(rays)), any_hit=False)
-        return Hits(np.where(rays.index < 0, np.inf, rays.t), rays.index)
-
-    def shadowed(self, lamp: Float64, points: Float64) -> Bool:
-        """Whether points (N, 3) are in the shadow of a lamp (3,).
-
-        Rays start at the points: a sun is too far away for single precision.
-        """
-        rays = _Rays(points, lamp - points, limit=1.0)
-        blocked = self._opaque.blocked_by_flat(rays)
-        self._opaque.meet_curved(rays, np.flatnonzero(~blocked), any_hit=True)
-        return blocked | (rays.index >= 0)
-
-
-class _Rays:
-    """Rays, and the nearest that they have met so far."""
-
-    def __init__(self, origins: Float64, directions: Float64, limit: float) -> None:
-        self.origins, self.directions = origins, directions
-        self.length = np.linalg.norm(directions, axis=1)
-        self.unit = directions / self.length[:, None]
-        self.unit32 = self.unit.astype(np.float32)
-        self.t = np.full(len(directions), limit)
-        self.index = np.full(len(directions), -1, dtype=np.int32)
-
-    def __len__(self) -> int:
-        return len(self.t)
-
-    def reach_m(self, chosen: npt.NDArray[np.intp] | slice) -> npt.NDArray[np.float32]:
-        """How far chosen rays still look."""
-        return np.minimum(self.t[chosen] * self.length[chosen], _FAR_M).astype(np.float32)
-
-    def take(self, chosen: npt.NDArray[np.intp], t: Float64, index: Int32) -> None:
-        """Keep what chosen rays have met if it is nearer."""
-        nearer = t < self.t[chosen]
-        self.t[chosen[nearer]], self.index[chosen[nearer]] = t[nearer], index[nearer]
-
-
-class _Group:
-    """Some of the surfaces, in scenes of Embree: flat ones, curved ones, and the ground."""
-
-    def __init__(self, surfaces: Surfaces, chosen: npt.NDArray[np.intp]) -> None:
-        self._surfaces = surfaces
-        kind = surfaces.kind[chosen]
-        self._flat = _Scene.of(surfaces, chosen[kind == BOX], grow_m=0.0)
-        curved = chosen[(kind != BOX) & (kind != GROUND)]
-        self._curved = _Scene.of(surfaces, curved, grow_m=_GROW_M)
-        self._ground = [int(index) for index in chosen[kind == GROUND]]
-        self._window: tuple[int, int, _Scene] | None = None
-
-    def meet_flat(self, rays: _Rays) -> None:
-        """Find what boxes the rays meet; on the plane of the face, t is exact."""
-        if self._flat is None:
-            return
-        hit, triangle, _ = self._flat.first(rays.origins, rays.unit32, rays.reach_m(slice(None)))
-        index = self._flat.surface[triangle]
-        axis, side = _FACE[self._flat.part[triangle]].T
-        around = self._surfaces
-        normal = around.rotation[index, :, axis]
-        offset = around.center[index] - rays.origins[hit]
-        height = np.einsum('ij,ij->i', offset, normal) + side * around.half_size[index, axis]
-        t = height / np.einsum('ij,ij->i', rays.directions[hit], normal)
-        rays.take(hit, t, index)
-
-    def blocked_by_flat(self, rays: _Rays) -> Bool:
-        """Whether a box is in the way of each ray."""
-        if self._flat is None:
-            return np.zeros(len(rays), dtype=bool)
-        return self._flat.any(rays.origins, rays.unit32, rays.reach_m(slice(None)))
-
-    def meet_ground(self, rays: _Rays, origin: Float64) -> None:
-        """Find where rays from one point meet the ground: strips first, then Newton's method."""
-        for index in self._ground:
-            ground = self._surfaces[index]
-            assert isinstance(ground, Ground)
-            window = int(origin[0] // _GROUND_WINDOW_M)
-            scene = self._strips(ground, index, window)
-            reach = np.minimum(rays.reach_m(slice(None)), np.float32(ground.reach_m))
-            hit, triangle, found_m = scene.first(rays.origins, rays.unit32, reach)
-            t = found_m / rays.length[hit]
-            t = ground.refine(origin, rays.directions[hit], t, scene.part[triangle])
-            rays.take(hit, t, np.full(len(hit), index, dtype=np.int32))
-
-    def _strips(self, ground: Ground, index: int, window: int) -> _Scene:
-        """The ground as far as it is seen from a window; the last one is kept."""
-        if self._window is not None and self._window[:2] == (index, window):
-            return self._window[2]
-        start = window * _GROUND_WINDOW_M - ground.reach_m - 1.0
-        end = start + _GROUND_WINDOW_M + 2 * ground.reach_m + 2.0
-        vertices, faces, part = ground.strips(start, end, _GROUND_STEP_M)
-        scene = _Scene(vertices, faces, np.full(len(faces), index, dtype=np.int32), part)
-        self._window = index, window, scene
-        return scene
-
-    def meet_curved(self, rays: _Rays, live: npt.NDArray[np.intp], any_hit: bool) -> None:
-        """Find what curved solids the `live` rays meet, or with `any_hit` whether any."""
-        if self._curved is None:
-            return
-        start_m, origins = np.zeros(len(rays)), rays.origins
-        while len(live):
-            reach = rays.reach_m(live) - start_m[live].astype(np.float32)
-            begin = origins[live] + rays.unit[live] * start_m[live, None]
-            hit, triangle, found_m = self._curved.first(begin, rays.unit32[live], reach)
-            live = live[hit]
-            index = self._curved.surface[triangle]
-            t = intersect_curved(self._surfaces, index, origins[live], rays.directions[live])
-            rays.take(live, t, index)
-            start_m[live] += found_m + _STEP_M
-            goes_on = start_m[live] < rays.t[live] * rays.length[live]
-            if any_hit:
-                goes_on &= rays.index[live] < 0
-            live = live[goes_on]
-
-
-class _Scene:
-    """Triangles in Embree, and which part of which surface each belongs to."""
-
-    def __init__(
-        self,
-        vertices: Float64,
-        faces: npt.NDArray[np.int32],
-        surface: Int32,
-        part: npt.NDArray[np.int32],
-    ) -> None:
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
 
-        self.surface, self.part = surface, part
+        self._parts = parts
+        corners = [parts.corners.reshape(-1, 3)]
+        triangles = [np.arange(3 * len(parts.corners), dtype=np.int32).reshape(-1, 3)]
+        faces = [parts.corner_face]
+        count = 3 * len(parts.corners)
+        for number, shape in enumerate(_SHAPES):
+            chosen = np.flatnonzero(parts.shape == number)
+            hull, hull_faces, leads_to = _hull(shape)
+            size = parts.half_size[chosen] + (0.0 if shape == 'box' else _GROW_M)
+            placed = np.einsum('sij,vj,sj->svi', parts.rotation[chosen], hull, size)
+            corners.append((placed + parts.center[chosen, None]).reshape(-1, 3))
+            start = count + len(hull) * np.arange(len(chosen), dtype=np.int32)
+            triangles.append((start[:, None, None] + hull_faces).reshape(-1, 3))
+            faces.append((parts.first_face[chosen, None] + leads_to).ravel())
+            count += len(hull) * len(chosen)
         self._scene: Any = EmbreeScene()
-        self._mesh = TriangleMesh(self._scene, vertices.astype(np.float32), faces)
+        vertices = np.concatenate(corners).astype(np.float32)
+        indices = np.concatenate(triangles).astype(np.int32)
+        self._mesh = TriangleMesh(self._scene, vertices, indices)
+        # The last row of these is of no face: what has the number -1 is hit nowhere.
+        self._face = np.append(np.concatenate(faces).astype(np.int32), np.int32(-1))
+        self._normal = np.concatenate((parts.normal, np.zeros((1, 3))))
+        self._offset = np.append(parts.offset, np.inf)
+        self._curved = np.append(parts.kind != FLAT, False)
+        self._number = np.full(len(parts), -1, np.intp)
+        self._number[parts.solid] = np.arange(len(parts.solid))
 
-    @classmethod
-    def of(cls, surfaces: Surfaces, chosen: npt.NDArray[np.intp], grow_m: float) -> _Scene | None:
-        """The hulls of solids; None if there is none."""
-        if not len(chosen):
-            return None
-        vertices, faces, counts, parts = [], [], [], []
-        count = 0
-        for index in chosen:
-            solid = surfaces[int(index)]
-            assert isinstance(solid, Solid)
-            corners, triangles = _hull(solid.shape)
-            size = solid.half_size + grow_m
-            vertices.append((corners * size) @ solid.rotation.T + solid.center)
-            faces.append(triangles + np.int32(count))
-            counts.append(len(triangles))
-            parts.append(np.arange(len(triangles), dtype=np.int32))
-            count += len(corners)
-        surface = np.repeat(chosen.astype(np.int32), counts)
-        return cls(np.concatenate(vertices), np.concatenate(faces), surface, np.concatenate(parts))
+    def cast(self, origins: Float64, directions: Float64, limit: float = np.inf) -> Hits:
+        """Nearest hits of rays."""
+        origins = np.asarray(origins, dtype=np.float64)
+        t, face = np.empty(len(directions)), np.empty(len(directions), np.int32)
+        for start in range(0, len(directions), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            t[block], face[block] = self._cast(_of(origins, block), directions[block], limit)
+        return Hits(t, face)
 
-    def first(
-        self, origins: Float64, unit: npt.NDArray[np.float32], reach_m: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], Float64]:
-        """Which rays hit, and of these: the triangle and its distance in metres."""
-        found = self._run(origins, unit, reach_m, query='INTERSECT', output=1)
-        hit = np.flatnonzero(found['primID'] >= 0)
-        return hit, found['primID'][hit], found['tfar'][hit].astype(np.float64)
+    def _cast(self, origins: Float64, directions: Float64, limit: float) -> tuple[Float64, Int32]:
+        length = np.sqrt(np.einsum('ij,ij->i', directions, directions))
+        unit = (directions / length[:, None]).astype(np.float32)
+        reach_m = np.minimum(limit * length, _FAR_M).astype(np.float32)
+        face, found_m = self._first(np.broadcast_to(origins, unit.shape), unit, reach_m)
+        t = self._on_plane(origins, directions, face)
+        curved = np.flatnonzero(self._curved[face])
+        if len(curved):
+            t[curved], face[curved] = self._through_hulls(
+                _of(origins, curved), directions[curved], length[curved], unit[curved],
+                found_m[curved], face[curved], limit,
+            )  # fmt: skip
+        beyond = t >= limit
+        t[beyond], face[beyond] = np.inf, -1
+        return t, face
 
-    def any(
-        self, origins: Float64, unit: npt.NDArray[np.float32], reach_m: npt.NDArray[np.float32]
-    ) -> Bool:
-        """Which rays hit anything."""
-        return np.asarray(self._run(origins, unit, reach_m, query='OCCLUDED')) >= 0
+    def blocked(self, points: Float64, lamp: Float64) -> Bool:
+        """Whether the hull of something is between points and a lamp."""
+        towards = lamp - points
+        length = np.linalg.norm(towards, axis=1)
+        unit = (towards / length[:, None]).astype(np.float32)
+        reach_m = np.minimum(length, _FAR_M).astype(np.float32)
+        start = np.ascontiguousarray(points, dtype=np.float32)
+        return np.asarray(self._scene.run(start, unit, dists=reach_m, query='OCCLUDED')) >= 0
 
-    def _run(
+    def _first(self, origins: Float64, unit: Float32, reach_m: Float32) -> tuple[Int32, Float32]:
+        """The face that the first triangle leads to, -1 for none, and its distance in metres."""
+        start = np.ascontiguousarray(origins, dtype=np.float32)
+        found = self._scene.run(start, unit, dists=reach_m, query='INTERSECT', output=1)
+        return self._face[found['primID']], found['tfar']
+
+    def _on_plane(self, origins: Float64, directions: Float64, face: Int32) -> Float64:
+        """T of rays on the planes of faces; of curved ones something without meaning."""
+        normal = self._normal[face]
+        if origins.ndim == 1:
+            height = (self._offset - self._normal @ origins)[face]
+        else:
+            height = self._offset[face] - np.einsum('ij,ij->i', normal, origins)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            return np.asarray(height / np.einsum('ij,ij->i', normal, directions))
+
+    def _through_hulls(
         self,
         origins: Float64,
-        unit: npt.NDArray[np.float32],
-        reach_m: npt.NDArray[np.float32],
-        **query: Any,
-    ) -> Any:
-        origins32 = np.ascontiguousarray(origins, dtype=np.float32)
-        return self._scene.run(origins32, np.ascontiguousarray(unit), dists=reach_m, **query)
+        directions: Float64,
+        length: Float64,
+        unit: Float32,
+        found_m: Float32,
+        face: Int32,
+        limit: float,
+    ) -> tuple[Float64, Int32]:
+        """T and faces of rays that are at a hull: of the solid in it, or of what is before it."""
+        t, best = np.full(len(face), limit), np.full(len(face), -1, np.int32)
+        live = np.arange(len(face))
+        while len(live):
+            at, along = _of(origins, live), directions[live]
+            curved = self._curved[face]
+            new_t = self._on_plane(at, along, face)
+            new_face = face.copy()
+            new_t[curved], new_face[curved] = self._in_hulls(
+                _of(at, np.flatnonzero(curved)), along[curved], face[curved]
+            )
+            nearer = new_t < t[live]
+            t[live[nearer]], best[live[nearer]] = new_t[nearer], new_face[nearer]
+            # A flat face ends the search: nothing is before it. A hull's solid is behind it.
+            start_m = found_m.astype(np.float64) * (1 + _STEP) + _STEP_M
+            goes_on = curved & (start_m < t[live] * length[live])
+            live, start_m = live[goes_on], start_m[goes_on]
+            begin = _of(origins, live) + unit[live] * start_m[:, None]
+            reach_m = np.minimum(t[live] * length[live] - start_m, _FAR_M).astype(np.float32)
+            face, more_m = self._first(begin, unit[live], reach_m)
+            found = face >= 0
+            live, face = live[found], face[found]
+            found_m = (start_m[found] + more_m[found]).astype(np.float64)
+        return t, best
+
+    def _in_hulls(
+        self, origins: Float64, directions: Float64, face: Int32
+    ) -> tuple[Float64, Int32]:
+        """T and face of the curved solid that each face belongs to; inf where it is missed."""
+        parts = self._parts
+        number = self._number[parts.part[face]]
+        to_unit = parts.to_unit[number]
+        direction = np.einsum('nij,nj->in', to_unit[:, :, :3], directions)
+        if origins.ndim == 1:
+            origin = (parts.to_unit[:, :, :3] @ origins + parts.to_unit[:, :, 3])[number].T
+        else:
+            origin = np.einsum('nij,nj->in', to_unit[:, :, :3], origins) + to_unit[:, :, 3].T
+        t, row = np.empty(len(face)), np.empty(len(face), np.int32)
+        for shape in (1, 2):
+            chosen = np.flatnonzero(parts.shape[number] == shape)
+            t[chosen], row[chosen] = meet_solids(shape, origin[:, chosen], direction[:, chosen])
+        return t, parts.first_face[number] + row
 
 
-_SIDES = ((0, -1), (0, 1), (1, -1), (1, 1), (2, -1), (2, 1))
-_FACE = np.repeat(np.array(_SIDES), 2, axis=0)
-"""Axis and side of the face that each triangle of a box is on."""
+def _of(origins: Float64, chosen: npt.NDArray[np.intp] | slice) -> Float64:
+    """The origins of chosen rays; one for all stays one."""
+    return origins if origins.ndim == 1 else origins[chosen]
 
 
 @functools.cache
 def _hull(shape: str) -> Triangles:
-    """Triangles around a unit shape: a box itself, a prism of eight sides, a ball of 80 faces."""
+    """Triangles around a unit shape: a box itself, a prism of 8 sides, a ball of 80 faces."""
     if shape == 'box':
         return _box()
-    return _prism(8) if shape == 'cylinder' else _geodesic()
+    return _prism(8) if shape == 'cylinder' else _geodesic(1)
 
 
 def _box() -> Triangles:
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
     quads = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
     faces = [face for a, b, c, d in quads for face in ((a, b, c), (a, c, d))]
-    return corners, np.array(faces, np.int32)
+    return corners, np.array(faces, np.int32), np.repeat(np.arange(6, dtype=np.int32), 2)
 
 
 def _prism(sides: int) -> Triangles:
@@ -267,32 +206,34 @@ def _prism(sides: int) -> Triangles:
         np.column_stack((0 * fan, fan, fan + 1)),
         np.column_stack((0 * fan, fan, fan + 1)) + sides,
     ]
-    return np.concatenate(ends), np.concatenate(faces).astype(np.int32)
+    triangles = np.concatenate(faces).astype(np.int32)
+    return np.concatenate(ends), triangles, np.zeros(len(triangles), np.int32)
 
 
-def _geodesic() -> Triangles:
-    """An icosahedron with each face cut into four, around the unit sphere."""
+def _geodesic(cuts: int) -> Triangles:
+    """An icosahedron with each face cut into four, `cuts` times, around the unit sphere."""
     golden = (1 + 5**0.5) / 2
     ring = [(0.0, a, b * golden) for a in (-1, 1) for b in (-1, 1)]
-    corners = np.array([np.roll(corner, turn) for corner in ring for turn in range(3)])
-    near = np.linalg.norm(corners[:, None] - corners[None], axis=2) < 2.1
-    points = [corner / np.linalg.norm(corner) for corner in corners]
-    faces = []
-    for a in range(12):
-        for b in range(a + 1, 12):
-            for c in range(b + 1, 12):
-                if near[a, b] and near[b, c] and near[a, c]:
-                    ab, bc, ca = (_between(points, *pair) for pair in ((a, b), (b, c), (c, a)))
-                    faces += [(a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca)]
-    sphere, triangles = np.array(points), np.array(faces, np.int32)
-    first, second, third = (sphere[triangles[:, k]] for k in range(3))
-    normal = np.cross(second - first, third - first)
+    points = np.array([np.roll(corner, turn) for corner in ring for turn in range(3)])
+    near = np.linalg.norm(points[:, None] - points[None], axis=2) < 2.1
+    faces = [
+        (a, b, c)
+        for a in range(12)
+        for b in range(a + 1, 12)
+        for c in range(b + 1, 12)
+        if near[a, b] and near[b, c] and near[a, c]
+    ]
+    corners = points[np.array(faces)]
+    for _ in range(cuts):
+        a, b, c = corners.transpose(1, 0, 2)
+        ab, bc, ca = a + b, b + c, c + a  # any length: they go to the sphere
+        a, b, c, ab, bc, ca = (
+            v / np.linalg.norm(v, axis=1)[:, None] for v in (a, b, c, ab, bc, ca)
+        )
+        quarters = ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))
+        corners = np.concatenate([np.stack(quarter, axis=1) for quarter in quarters])
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    return sphere / np.abs(np.einsum('ij,ij->i', normal, first)).min(), triangles
-
-
-def _between(points: list[Float64], a: int, b: int) -> int:
-    """Number of a new point, halfway between two on the unit sphere."""
-    middle = points[a] + points[b]
-    points.append(middle / np.linalg.norm(middle))
-    return len(points) - 1
+    vertices = corners.reshape(-1, 3) / np.abs(np.einsum('ij,ij->i', normal, corners[:, 0])).min()
+    count = len(corners)
+    return vertices, np.arange(3 * count, dtype=np.int32).reshape(-1, 3), np.zeros(count, np.int32)

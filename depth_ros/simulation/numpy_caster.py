@@ -1,91 +1,132 @@
 """Ray casting with NumPy alone, exact, on any machine.
 
-Rays are cut into blocks of neighbours; a block is tested only against the surfaces whose bounding
-sphere reaches into its cone, nearest first, and not against those behind what it already hit.
+Packets of neighbouring rays go down two trees of bounding boxes, one of solids and one of
+triangles. What is in the leaves is met in double precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import numpy.typing as npt
 
 from depth_ros.frame import Bool, Float64
+from depth_ros.simulation.box_tree import PACKET, BoxTree, Index, Packets, places
+from depth_ros.simulation.parts import Parts, meet_solids
 from depth_ros.simulation.raycast import Hits, direction_order
-from depth_ros.simulation.surfaces import Surface, Surfaces
 
-_BLOCK = 128
+_BLOCK = 1024 * PACKET  # rays at once, which bounds memory
+_LEAF = 4  # triangles
+_SLACK = 1e-9  # of sides, so that nothing falls between two triangles
+_TINY = 1e-200  # makes a zero finite to divide by, and is lost in everything else
 
 
 class NumpyCaster:
-    """Casts rays at surfaces; as `Caster`."""
+    """Casts rays at parts; as `Caster`."""
 
-    def __init__(self, surfaces: Surfaces) -> None:
-        self._surfaces = tuple(surfaces)
-        self._opaque = [surface for surface in surfaces if surface.casts_shadow]
+    def __init__(self, parts: Parts) -> None:
+        self._trees: list[BoxTree] = []
+        if len(parts.shape):
+            self._trees.append(_Solids(parts))
+        if len(parts.corners):
+            self._trees.append(_Triangles(parts))
 
-    def cast(self, origin: Float64, directions: Float64, limit: float = np.inf) -> Hits:
-        """Nearest hits of rays from one point."""
-        return _cast(self._surfaces, origin, directions, limit)
+    def cast(self, origins: Float64, directions: Float64, limit: float = np.inf) -> Hits:
+        """Nearest hits of rays."""
+        return self._cast(np.asarray(origins, np.float64), directions, limit, any_hit=False)
 
-    def shadowed(self, lamp: Float64, points: Float64) -> Bool:
-        """Whether points (N, 3) are in the shadow of a lamp (3,)."""
-        if not self._opaque:
-            return np.zeros(len(points), dtype=bool)
+    def blocked(self, points: Float64, lamp: Float64) -> Bool:
+        """Whether something is between points and a lamp; the rays start at the lamp."""
+        if not len(points):
+            return np.zeros(0, dtype=bool)
         order = direction_order(points - lamp)
-        hits = _cast(self._opaque, lamp, (points - lamp)[order], limit=1.0)
+        hits = self._cast(lamp, (points - lamp)[order], 1.0, any_hit=True)
         blocked = np.empty(len(points), dtype=bool)
-        blocked[order] = hits.index >= 0
+        blocked[order] = hits.face >= 0
         return blocked
 
-
-def _cast(surfaces: Sequence[Surface], origin: Float64, directions: Float64, limit: float) -> Hits:
-    count = len(directions)
-    rays = _blocks(directions)
-    length = np.linalg.norm(rays, axis=0)
-    touched, near = _touched(surfaces, origin, rays / length)
-    t = np.full(length.shape, limit)
-    index = np.full(length.shape, -1, dtype=np.int32)
-    farthest = np.max(t * length, axis=1)
-    for i in np.argsort(near, kind='stable'):
-        block = np.flatnonzero(touched[i] & (farthest > near[i]))
-        if not len(block):
-            continue
-        hit = surfaces[i].intersect(origin, rays[:, block].reshape(3, -1)).reshape(-1, _BLOCK)
-        closer = hit < t[block]
-        if closer.any():
-            t[block] = np.where(closer, hit, t[block])
-            index[block] = np.where(closer, np.int32(i), index[block])
-            farthest[block] = np.max(t[block] * length[block], axis=1)
-    t[index < 0] = np.inf
-    return Hits(t.reshape(-1)[:count], index.reshape(-1)[:count])
+    def _cast(self, origins: Float64, directions: Float64, limit: float, any_hit: bool) -> Hits:
+        t, face = np.empty(len(directions)), np.empty(len(directions), np.int32)
+        for first in range(0, len(t), _BLOCK):
+            rays = slice(first, first + _BLOCK)
+            start = origins if origins.ndim == 1 else origins[rays]
+            packets = Packets(start, directions[rays], limit, any_hit)
+            for tree in self._trees:
+                tree.cast(packets)
+            count = len(t[rays])
+            t[rays], face[rays] = packets.t.ravel()[:count], packets.face.ravel()[:count]
+        t[face < 0] = np.inf
+        return Hits(t, face)
 
 
-def _blocks(directions: Float64) -> Float64:
-    """(3, blocks, rays of a block); the last ray fills up the last block."""
-    padding = -len(directions) % _BLOCK
-    padded = np.concatenate((directions, np.repeat(directions[-1:], padding, axis=0)))
-    return np.ascontiguousarray(padded.T).reshape(3, -1, _BLOCK)
+class _Triangles(BoxTree):
+    """Triangles, met as by Moeller and Trumbore (JGT 1997).
 
-
-def _touched(
-    surfaces: Sequence[Surface], origin: Float64, unit: Float64
-) -> tuple[npt.NDArray[np.bool_], Float64]:
-    """Which surface may be hit by which block (S, B), and the distance it begins at (S,).
-
-    Angles are compared by the chord 2 sin(angle / 2), which is subadditive: the test may let
-    a block through in vain but never drops one.
+    All three of their triple products are linear in a ray's moment about the origin and its
+    direction.
     """
-    axis = unit.mean(axis=2)
-    axis /= np.linalg.norm(axis, axis=0)
-    spread = np.sqrt(np.max(np.sum((unit - axis[..., None]) ** 2, axis=0), axis=1))
-    offset = np.stack([surface.center for surface in surfaces]) - origin
-    radius = np.array([surface.radius for surface in surfaces])
-    distance = np.maximum(np.linalg.norm(offset, axis=1), 1e-9)
-    reach = np.where(
-        radius < distance, 2 * np.sin(np.arcsin(np.minimum(radius / distance, 1)) / 2), 4.0
-    )
-    cosine = (offset / distance[:, None]) @ axis
-    chord = np.sqrt(np.maximum(2 - 2 * cosine, 0))
-    return chord <= reach[:, None] + spread + 1e-6, distance - radius
+
+    def __init__(self, parts: Parts) -> None:
+        corners = parts.corners
+        super().__init__(corners.min(axis=1), corners.max(axis=1), _LEAF)
+        a = corners[:, 0]
+        first, second = corners[:, 1] - a, corners[:, 2] - a
+        normal = np.cross(first, second)
+        products = (
+            np.concatenate((np.zeros_like(a), normal), axis=1),
+            np.concatenate((-second, -np.cross(a, second)), axis=1),
+            np.concatenate((first, np.cross(a, first)), axis=1),
+        )
+        rows = np.stack(products, axis=1)[self.order]
+        rows[self.order < 0] = 0.0
+        # (leaves, 3 * K, 6): the first product of all, then the second, then the third.
+        self._rows = rows.transpose(0, 2, 1, 3).reshape(len(rows), -1, 6)
+        self._plane = np.concatenate((normal, np.sum(normal * a, axis=1)[:, None]), axis=1)
+        self._face = parts.corner_face
+
+    def meet(self, packets: Packets, packet: Index, leaf: Index) -> None:
+        """Let packets meet the triangles of leaves."""
+        product = (self._rows[leaf] @ packets.line[packet]).reshape(len(leaf), 3, -1, PACKET)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            scale = 1.0 / product[:, 0]
+            u, v = product[:, 1] * scale, product[:, 2] * scale
+            least = np.minimum(u, v)
+            u += v
+            inside = (least >= -_SLACK) & (u <= 1 + _SLACK)
+        pair, row, ray = places(inside)
+        triangle, packet = self.order[leaf[pair], row], packet[pair]
+        plane, place = self._plane[triangle], (packet, ray)
+        height = plane[:, 3] - np.einsum('ij,ij->i', plane[:, :3], packets.origin[place])
+        t = height * scale[pair, row, ray]
+        nearer = (t > 0) & (t < packets.t[place])
+        packets.hit(packet[nearer], ray[nearer], t[nearer], self._face[triangle[nearer]])
+
+
+class _Solids(BoxTree):
+    """Boxes, cylinders and ellipsoids, each in the frame of its unit shape."""
+
+    def __init__(self, parts: Parts) -> None:
+        reach = np.abs(parts.rotation * parts.half_size[:, None]).sum(axis=2)
+        super().__init__(parts.center - reach, parts.center + reach, 1)
+        self._parts = parts
+
+    def meet(self, packets: Packets, packet: Index, leaf: Index) -> None:
+        """Let packets meet the solids of leaves: rays that are in the unit box around them."""
+        solid = self.order[leaf, 0]
+        to_unit = self._parts.to_unit[solid]
+        turn, move = to_unit[:, :, :3], to_unit[:, :, 3:]
+        direction = turn @ packets.direction[packet].transpose(0, 2, 1)
+        origin = turn @ packets.origin[packet].transpose(0, 2, 1) + move
+        inverse = 1.0 / (direction + _TINY)
+        middle, half = -origin * inverse, (1 + _SLACK) * np.abs(inverse)
+        enter, leave = (middle - half).max(axis=1), (middle + half).min(axis=1)
+        pair, ray = places((leave >= np.maximum(enter, 0)) & (enter < packets.t[packet]))
+        t, row = np.empty(len(pair)), np.empty(len(pair), np.int32)
+        shape = self._parts.shape[solid[pair]]
+        origin, direction = origin[pair, :, ray].T, direction[pair, :, ray].T
+        for number in range(3):
+            of_shape = np.flatnonzero(shape == number)
+            t[of_shape], row[of_shape] = meet_solids(
+                number, origin[:, of_shape], direction[:, of_shape]
+            )
+        nearer = t < packets.t[packet[pair], ray]
+        pair, ray, face = pair[nearer], ray[nearer], self._parts.first_face[solid[pair]] + row
+        packets.hit(packet[pair], ray, t[nearer], face[nearer])

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_ros.errors import MissingDependencyError
-from depth_ros.frame import Bool, Float64
-from depth_ros.simulation.surfaces import Int32, Surfaces
+from depth_ros.frame import Bool, Float32, Float64
+from depth_ros.simulation.parts import Int32, Parts
 
 BACKENDS = ('auto', 'embree', 'numpy')
 _BLOCK_ROWS = 8  # of the tiles that `tile_order` makes
@@ -22,32 +22,49 @@ class Hits:
 
     Attributes:
         t: (N,) ray parameter of the hit (metres for unit directions); inf if there is none.
-        index: (N,) position of the surface in the scene, -1 if there is none.
+        face: (N,) position of the face among those of all parts, -1 if there is none.
     """
 
     t: Float64
-    index: Int32
+    face: Int32
 
 
 class Caster(Protocol):
-    """Casts rays at the surfaces of a scene. All rays of a call leave one point."""
+    """Casts rays at the parts of a world."""
 
-    def cast(self, origin: Float64, directions: Float64, limit: float = np.inf) -> Hits:
-        """Nearest hit with t < limit of each ray from `origin` (3,) along `directions` (N, 3).
+    def cast(self, origins: Float64, directions: Float64, limit: float = np.inf) -> Hits:
+        """Nearest hit with t < limit of each ray from `origins` along `directions` (N, 3).
 
         Any order of rays is exact; neighbours in space that follow each other make it fast.
+
+        Args:
+            origins: (3,), or (N, 3) where each ray starts at a place of its own.
+            directions: (N, 3), of any length.
+            limit: hits beyond are none.
         """
         ...
 
-    def shadowed(self, lamp: Float64, points: Float64) -> Bool:
-        """Whether something that casts shadows is between a lamp (3,) and points (N, 3)."""
+    def blocked(self, points: Float64, lamp: Float64) -> Bool:
+        """Whether something is between points (N, 3), which lie off surfaces, and a lamp (3,)."""
         ...
 
 
-def make_caster(surfaces: Surfaces, backend: str = 'auto') -> Caster:
+class View(Caster, Protocol):
+    """A world at the times of rays."""
+
+    def of(self, chosen: npt.NDArray[np.intp]) -> View:
+        """The world at the times of chosen rays."""
+        ...
+
+    def describe(self, points: Float64, face: Int32) -> tuple[Float32, Float32]:
+        """Outward normals (N, 3) and texture coordinates (N, 2) in metres, of points on faces."""
+        ...
+
+
+def make_caster(parts: Parts, backend: str = 'auto') -> Caster:
     """The back end of a name; `auto` takes Embree where it is installed, and NumPy elsewhere.
 
-    Both find the same surfaces at the same distances but for rounding.
+    Both find the same faces at the same distances but for rounding.
 
     Raises:
         MissingDependencyError: Embree is wanted and not installed.
@@ -57,13 +74,13 @@ def make_caster(surfaces: Surfaces, backend: str = 'auto') -> Caster:
     from depth_ros.simulation.numpy_caster import NumpyCaster
 
     if backend == 'numpy':
-        return NumpyCaster(surfaces)
+        return NumpyCaster(parts)
     try:
-        return EmbreeCaster(surfaces)
+        return EmbreeCaster(parts)
     except MissingDependencyError:
         if backend == 'embree':
             raise
-        return NumpyCaster(surfaces)
+        return NumpyCaster(parts)
 
 
 def tile_order(height: int, width: int) -> npt.NDArray[np.int64]:
@@ -82,10 +99,16 @@ def direction_order(directions: Float64) -> npt.NDArray[np.int64]:
     middle = unit.mean(axis=0)
     right = np.cross(middle, np.eye(3)[np.argmin(np.abs(middle))])
     down = np.cross(middle, right)
-    code = np.zeros(len(unit), dtype=np.int64)
-    for shift, across in enumerate((unit @ right, unit @ down)):
-        bits = ((across - across.min()) / (np.ptp(across) or 1.0) * 0xFFFF).astype(np.int64)
-        for apart, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
-            bits = (bits | (bits << apart)) & mask
-        code |= bits << shift
-    return np.argsort(code, kind='stable')
+    return np.argsort(morton(np.stack((unit @ right, unit @ down), axis=1)), kind='stable')
+
+
+def morton(values: Float64) -> npt.NDArray[np.int64]:
+    """Codes (N,) of points (N, D), D up to 3, that bring near points together (Morton, 1966)."""
+    low, span = values.min(axis=0), np.ptp(values, axis=0)
+    cells = ((values - low) / np.where(span > 0, span, 1.0) * 0xFFFF).astype(np.int64)
+    code = np.zeros(len(values), dtype=np.int64)
+    dimensions = values.shape[1]
+    for bit in range(16):
+        for axis in range(dimensions):
+            code |= ((cells[:, axis] >> bit) & 1) << (bit * dimensions + axis)
+    return code

@@ -1,19 +1,26 @@
-"""Colour of what the rays of the simulator's camera hit: texture, light, shadow, haze, sky."""
+"""Colour of what a camera's rays hit: texture, light, shadow, haze, sky."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from depth_ros.frame import Float32, Float64
-from depth_ros.simulation.raycast import Caster, Hits
-from depth_ros.simulation.surfaces import Int32, Surfaces
-from depth_ros.simulation.textures import texture
+from depth_ros.simulation.parts import FLAT, Int32, Parts
+from depth_ros.simulation.raycast import Hits, View
+from depth_ros.simulation.textures import Atlas
+
+Colour = tuple[float, float, float]
+
+_BLOCK = 16384  # rays at once, whose arrays stay in the processor's cache
+_LIFT_M = 0.005  # shadow rays start so far off a surface,
+_HULL = 0.09  # and off a curved one by this share of its size more: of Embree, hulls cast shadows
 
 
 @dataclass(frozen=True)
-class Light:
+class Lamp:
     """A point light; the sun is one that is very far away.
 
     Attributes:
@@ -23,184 +30,223 @@ class Light:
     """
 
     position: Float64
-    colour: tuple[float, float, float]
+    colour: Colour
     fade_m: float = np.inf
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Everything there is to see.
+class Light:
+    """How a world is lit.
 
     Attributes:
-        surfaces: what rays can hit.
-        lights: lamps, or the sun.
-        ambient_up: linear RGB light from above (sky, ceiling).
-        ambient_down: linear RGB light from below (ground, floor).
+        lamps: lamps, or the sun.
+        above: linear RGB light from above (sky, ceiling).
+        below: linear RGB light from below (ground, floor).
+        zenith: linear RGB of the sky overhead.
+        horizon: linear RGB of the sky at the horizon, and of haze.
+        clouds: how much of the sky they cover, 0 to 1.
         haze_m: distance over which contrast falls to 1/e; inf indoors.
     """
 
-    surfaces: Surfaces
-    lights: tuple[Light, ...]
-    ambient_up: tuple[float, float, float]
-    ambient_down: tuple[float, float, float]
+    lamps: tuple[Lamp, ...]
+    above: Colour
+    below: Colour
+    zenith: Colour = (0.13, 0.30, 0.66)
+    horizon: Colour = (0.66, 0.76, 0.88)
+    clouds: float = 0.6
     haze_m: float = np.inf
 
 
-@dataclass(frozen=True)
-class Shaded:
-    """Colours and what edges are found from.
+class Shader:
+    """Colours what rays hit.
 
-    Attributes:
-        rgb: (N, 3) sRGB, 0 to 1.
-        normal: (N, 3) towards the viewer, 0 where there is sky.
-        lit: (N,) share of the lights that reaches the surface.
+    Args:
+        parts: of the world.
+        light: in it.
     """
 
-    rgb: Float32
-    normal: Float64
-    lit: Float64
+    def __init__(self, parts: Parts, light: Light) -> None:
+        self._parts, self._light = parts, light
+        self._atlas = Atlas(parts.materials)
+        radius = np.zeros(len(parts), np.float32)
+        radius[parts.solid] = np.where(
+            parts.shape == 2, parts.half_size.max(axis=1, initial=0),
+            parts.half_size[:, :2].max(axis=1, initial=0),
+        )  # fmt: skip
+        curved = np.where(parts.kind == FLAT, 0, _HULL * radius[parts.part])
+        self._lift = curved.astype(np.float32) + np.float32(_LIFT_M)
 
+    def shade(
+        self, view: View, origins: Float64, directions: Float64, hits: Hits, pixel_rad: float
+    ) -> tuple[Float32, Float32]:
+        """Linear RGB, and normals towards the viewer (0 where there is sky), both (N, 3).
 
-def shade(
-    scene: Scene,
-    caster: Caster,
-    origin: Float64,
-    directions: Float64,
-    hits: Hits,
-    pixel_rad: float,
-) -> Shaded:
-    """Colour of rays (N, 3) seen from `origin` (3,) by pixels of `pixel_rad` width."""
-    count = len(directions)
-    length = np.linalg.norm(directions, axis=1)
-    unit = directions / length[:, None]
-    colour = np.zeros((count, 3))
-    missed = np.flatnonzero(hits.index < 0)
-    colour[missed] = sky(unit[missed])
-    normal = np.zeros((count, 3))
-    lit = np.zeros(count)
-    seen = np.flatnonzero(hits.index >= 0)
-    if len(seen):
-        unit, distance = unit[seen], (hits.t * length)[seen]
-        points = origin + unit * distance[:, None]
-        albedo, normal_seen = _surfaces(
-            scene, points, unit, hits.index[seen], distance * pixel_rad
-        )
-        light, lit[seen] = _light(scene, caster, points, normal_seen)
-        mirror = _mirror(scene, unit, normal_seen, albedo[:, 3])
-        surface = albedo[:, :3] * light + mirror
-        clear = np.exp(-distance / scene.haze_m)[:, None]
-        horizon = unit * (1, 1, 0) + (0, 0, 0.02)
-        if np.isfinite(scene.haze_m):
-            surface = surface * clear + sky(horizon / np.linalg.norm(horizon, axis=1)[:, None]) * (
-                1 - clear
+        Args:
+            view: the world at the times of the rays.
+            origins: (3,) or (N, 3) of the rays.
+            directions: (N, 3) of the rays.
+            hits: what they met.
+            pixel_rad: width of a pixel.
+        """
+        colour = np.empty((len(directions), 3), np.float32)
+        normal = np.zeros((len(directions), 3), np.float32)
+        for start in range(0, len(directions), _BLOCK):
+            rays = np.arange(start, min(start + _BLOCK, len(directions)))
+            self._shade(view, origins, directions, hits, rays, pixel_rad, colour, normal)
+        return colour, normal
+
+    def _shade(
+        self, view: View, origins: Float64, directions: Float64, hits: Hits,
+        rays: npt.NDArray[np.intp], pixel_rad: float, colour: Float32, normal: Float32,
+    ) -> None:  # fmt: skip
+        """Fill in colour and normal of some of the rays."""
+        directions, face = directions[rays], hits.face[rays]
+        length = np.sqrt(np.einsum('ij,ij->i', directions, directions))
+        unit = (directions / length[:, None]).astype(np.float32)
+        sky = np.flatnonzero(face < 0)
+        colour[rays[sky]] = self.sky(unit[sky])
+        seen = np.flatnonzero(face >= 0)
+        if len(seen):
+            number, unit, t = rays[seen], unit[seen], hits.t[rays[seen]]
+            start = origins if origins.ndim == 1 else origins[number]
+            points = directions[seen] * t[:, None] + start
+            distance = (t * length[seen]).astype(np.float32)
+            colour[number], normal[number] = self._surface(
+                view.of(number), points, unit, face[seen], distance,
+                distance * np.float32(pixel_rad),
+            )  # fmt: skip
+
+    def sky(self, unit: Float32) -> Float32:
+        """Linear RGB (N, 3) of the sky along unit vectors; the horizon goes on below it."""
+        light = self._light
+        horizon, zenith = np.array(light.horizon, np.float32), np.array(light.zenith, np.float32)
+        height = np.sqrt(np.clip(unit[:, 2:], 0, 1))
+        colour = horizon + (zenith - horizon) * height
+        if light.clouds:
+            # Waves of many lengths and ways on a plane overhead, as a cheap and endless texture.
+            plane = unit[:, :2] / (np.abs(unit[:, 2:]) + np.float32(0.12))
+            wave = np.zeros(len(unit), np.float32)
+            for x, y, phase, strength in _WAVES:
+                wave += strength * np.sin(x * plane[:, 0] + y * plane[:, 1] + phase + wave)
+            cover = np.clip(wave + np.float32(2 * light.clouds - 1), 0, 1)
+            cover *= np.float32(0.85) * np.clip(unit[:, 2] * 5, 0, 1)
+            colour += cover[:, None] * (np.float32(max(light.horizon)) * 1.1 - colour)
+        return colour
+
+    def _surface(
+        self,
+        view: View,
+        points: Float64,
+        unit: Float32,
+        face: Int32,
+        distance: Float32,
+        width_m: Float32,
+    ) -> tuple[Float32, Float32]:
+        """Colour and normals towards the viewer, both (N, 3)."""
+        normal, uv = view.describe(points, face)
+        facing = -np.einsum('ij,ij->i', normal, unit)
+        normal *= np.where(facing < 0, np.float32(-1), np.float32(1))[:, None]
+        facing = np.abs(facing)
+        footprint = width_m / np.sqrt(np.maximum(facing, np.float32(0.04)))
+        colour, gloss = self._atlas.sample(self._parts.material[face], uv, footprint)
+        colour *= self._incoming(view, points, normal, self._lift[face])
+        glossy = np.flatnonzero(gloss > 0.01)
+        if len(glossy):
+            colour[glossy] += self._mirrored(
+                unit[glossy], normal[glossy], facing[glossy, None], gloss[glossy, None]
             )
-        colour[seen] = surface
-        normal[seen] = normal_seen
-    return Shaded(_tone(colour), normal, lit)
+        if np.isfinite(self._light.haze_m):
+            clear = np.exp(distance * np.float32(-1 / self._light.haze_m))[:, None]
+            haze = np.array(self._light.horizon, np.float32)
+            colour = haze + (colour - haze) * clear
+        return colour, normal
+
+    def _incoming(self, view: View, points: Float64, normal: Float32, lift: Float32) -> Float32:
+        """Light (N, 3) that falls on points."""
+        above, below = (np.array(c, np.float32) for c in (self._light.above, self._light.below))
+        light = np.asarray((above + below + normal[:, 2:] * (above - below)) / 2, np.float32)
+        for lamp in self._light.lamps:
+            towards = (lamp.position - points).astype(np.float32)
+            distance = np.sqrt(np.einsum('ij,ij->i', towards, towards))
+            cosine = np.einsum('ij,ij->i', normal, towards) / distance
+            facing = np.flatnonzero(cosine > 0)
+            if not len(facing):
+                continue
+            start = points[facing] + normal[facing] * lift[facing, None]
+            free = facing[~view.of(facing).blocked(start, lamp.position)]
+            strength = cosine[free]
+            if np.isfinite(lamp.fade_m):
+                strength *= (np.float32(lamp.fade_m) / np.maximum(distance[free], 0.3)) ** 2
+            light[free] += strength[:, None] * np.array(lamp.colour, np.float32)
+        return light
+
+    def _mirrored(
+        self, unit: Float32, normal: Float32, cosine: Float32, gloss: Float32
+    ) -> Float32:
+        """Light (N, 3) mirrored by glossy surfaces, more at grazing angles (Schlick 1994)."""
+        ray = unit + 2 * cosine * normal
+        share = gloss * (np.float32(0.25) + np.float32(0.75) * (1 - cosine) ** 5)
+        if np.isfinite(self._light.haze_m):
+            return share * np.where(ray[:, 2:] < 0.12, np.float32(0.2), self.sky(ray))
+        return share * np.float32(0.25) * np.array(self._light.above, np.float32)
 
 
-def sky(unit: Float64) -> Float64:
-    """Linear RGB (N, 3) of a fair sky along unit vectors (N, 3); the horizon goes on below it."""
-    height = np.clip(unit[:, 2], 0, 1)[:, None]
-    colour = (0.66, 0.76, 0.88) + (
-        (0.13, 0.30, 0.66) - np.array((0.66, 0.76, 0.88))
-    ) * height**0.55
-    up = np.flatnonzero(unit[:, 2] > 0.03)
-    plane = unit[up, :2] / (unit[up, 2:] + 0.12)
-    cloud = texture('cloud').sample(plane, np.full(len(up), 0.004))[:, :1]
-    cover = np.clip((cloud - 0.30) * 2.2, 0, 0.85) * np.clip(unit[up, 2:] * 5, 0, 1)
-    colour[up] += (np.array((1.0, 0.98, 0.96)) - colour[up]) * cover
-    return np.asarray(colour)
+def _waves() -> list[tuple[float, ...]]:
+    rng = np.random.default_rng(3)
+    waves = []
+    for octave in range(6):
+        angle, length = rng.uniform(0, 2 * np.pi), 1.3 * 1.9**octave
+        strength = 0.55 * 0.62**octave
+        waves.append((length * np.cos(angle), length * np.sin(angle), rng.uniform(0, 6), strength))
+    return [tuple(float(value) for value in wave) for wave in waves]
 
 
-def _surfaces(
-    scene: Scene, points: Float64, unit: Float64, index: Int32, width_m: Float64
-) -> tuple[Float64, Float64]:
-    """Albedo with gloss (N, 4) and normals towards the viewer (N, 3)."""
-    surfaces = scene.surfaces
-    normal, uv, part = surfaces.describe(points, index)
-    material = surfaces.material[index, part]
-    tint = np.column_stack((surfaces.tint[index], np.ones(len(points))))
-    facing = -np.einsum('ij,ij->i', normal, unit)
-    normal *= np.where(facing < 0, -1.0, 1.0)[:, None]
-    footprint = width_m / np.sqrt(np.maximum(np.abs(facing), 0.04))
-    albedo = np.empty((len(points), 4))
-    for code in np.unique(material):
-        name = surfaces.material_names[code]
-        chosen = np.flatnonzero(material == code)
-        albedo[chosen] = texture(name).sample(uv[chosen], footprint[chosen])
-        if name in ('asphalt', 'paving'):
-            wear = texture('stain').sample(uv[chosen], footprint[chosen])
-            albedo[chosen, :3] *= 2 * wear[:, :1]
-        if name == 'asphalt':
-            paint = _markings(uv[chosen], width_m[chosen], facing[chosen])[:, None]
-            albedo[chosen, :3] += (0.62 - albedo[chosen, :3]) * paint
-    return albedo * tint, normal
+_WAVES = _waves()
 
 
-def _markings(position: Float64, width_m: Float64, facing: Float64) -> Float64:
-    """Share of each road pixel (N,) that is covered by paint.
-
-    A dashed centre line, edge lines of the parking strips and zebra crossings every 60 m;
-    pixels are longer along the road than across it.
-    """
-    x, y = position.T
-    along = width_m / np.maximum(np.abs(facing), 0.01)
-
-    def band(offset: Float64, half: float, width: Float64) -> Float64:
-        over = np.minimum(offset + width / 2, half) - np.maximum(offset - width / 2, -half)
-        return np.clip(over / width, 0, 1)
-
-    dash = band(np.mod(x, 9.0) - 4.5, 1.5, along)
-    edge = band(np.abs(y) - 3.45, 0.05, width_m) * band(np.mod(x, 6.0) - 3.0, 2.9, along)
-    crossing = band(np.mod(x + 22.0, 60.0) - 30.0, 2.0, along)
-    keep = 1 - band(np.mod(x + 22.0, 60.0) - 30.0, 3.5, along)
-    zebra = band(np.mod(y, 1.0) - 0.5, 0.25, width_m) * (np.abs(y) < 5.0)
-    return np.maximum(np.maximum(band(y, 0.06, width_m) * dash, edge) * keep, zebra * crossing)
+def tone(linear: Float32) -> Float32:
+    """Linear light to sRGB 0 to 255 by the filmic curve of Narkowicz (2015): highlights stay."""
+    film = linear * (np.float32(2.51) * linear + np.float32(0.03))
+    film /= linear * (np.float32(2.43) * linear + np.float32(0.59)) + np.float32(0.14)
+    steps = np.clip(film * np.float32(len(_GAMMA) - 1), 0, len(_GAMMA) - 1)
+    return _GAMMA[steps.astype(np.uint16)]
 
 
-def _light(
-    scene: Scene, caster: Caster, points: Float64, normal: Float64
-) -> tuple[Float64, Float64]:
-    """Incoming light (N, 3), and the share of the lights that is not shadowed (N,)."""
-    up = (0.5 + 0.5 * normal[:, 2])[:, None]
-    light = up * scene.ambient_up + (1 - up) * scene.ambient_down
-    lit = np.zeros(len(points))
-    for lamp in scene.lights:
-        to_lamp = lamp.position - points
-        distance = np.linalg.norm(to_lamp, axis=1)
-        cosine = np.einsum('ij,ij->i', normal, to_lamp) / distance
-        facing = np.flatnonzero(cosine > 0)
-        if not len(facing):
-            continue
-        start = points[facing] + normal[facing] * 0.01
-        free = facing[~caster.shadowed(lamp.position, start)]
-        fade = 1.0
-        if np.isfinite(lamp.fade_m):
-            fade = (lamp.fade_m / np.maximum(distance[free], 0.3))[:, None] ** 2
-        light[free] += cosine[free, None] * fade * lamp.colour
-        lit[free] += 1.0 / len(scene.lights)
-    return light, lit
+_GAMMA = (255 * (np.arange(8192) / 8191) ** (1 / 2.2)).astype(np.float32)
 
 
-def _mirror(scene: Scene, unit: Float64, normal: Float64, gloss: Float64) -> Float64:
-    """Light (N, 3) mirrored by glossy surfaces, more at grazing angles (Schlick 1994)."""
-    out = np.zeros_like(unit)
-    glossy = np.flatnonzero(gloss > 0.01)
-    unit, normal = unit[glossy], normal[glossy]
-    cosine = np.abs(np.einsum('ij,ij->i', unit, normal))[:, None]
-    ray = unit + 2 * cosine * normal
-    share = gloss[glossy, None] * (0.25 + 0.75 * (1 - cosine) ** 5)
-    if np.isfinite(scene.haze_m):
-        seen = np.where(ray[:, 2:] < 0.12, (0.20, 0.20, 0.20), sky(ray))
-    else:
-        seen = np.full_like(ray, 0.25) * scene.ambient_up
-    out[glossy] = share * seen
-    return out
+def daylight(rng: np.random.Generator, wild: float = 0.0) -> Light:
+    """A fair day; with the chance `wild` any sky: low or no sun, haze, twilight."""
+    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(35, 60))
+    if rng.random() >= wild:
+        return Light(
+            (_sun(azimuth, elevation, (2.05, 1.90, 1.66)),),
+            above=(0.45, 0.53, 0.66),
+            below=(0.26, 0.25, 0.23),
+            haze_m=320.0,
+        )
+    tint = np.clip(1 + 0.12 * rng.standard_normal(3), 0.5, 1.5)
+    sky = rng.uniform(0.25, 1.1) * np.clip(1 + 0.15 * rng.standard_normal(3), 0.5, 1.5)
+    strength = 0.0 if rng.random() < 0.25 else rng.uniform(0.4, 2.5)
+    sun = _sun(azimuth, np.radians(rng.uniform(5, 75)), _colour(strength * tint))
+    ambient = rng.uniform(0.3, 0.8) * sky
+    return Light(
+        (sun,) if strength else (),
+        above=_colour(ambient),
+        below=_colour(0.5 * ambient),
+        zenith=_colour(sky * rng.uniform(0.2, 1.0)),
+        horizon=_colour(sky),
+        clouds=rng.uniform(0, 1),
+        haze_m=1e4 if rng.random() < 0.6 else float(np.exp(rng.uniform(3.5, 6.5))),
+    )
 
 
-def _tone(linear: Float64) -> Float32:
-    """Linear light to sRGB 0 to 1 by the filmic curve of Narkowicz (2015): highlights stay."""
-    x = linear.astype(np.float32)
-    film = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
-    return np.asarray(np.clip(film, 0, 1) ** np.float32(1 / 2.2), dtype=np.float32)
+def _sun(azimuth: float, elevation: float, colour: Colour) -> Lamp:
+    flat = np.cos(elevation)
+    towards = np.array((flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)))
+    return Lamp(1e4 * towards, colour)
+
+
+def _colour(values: Float64) -> Colour:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue

@@ -22,19 +22,33 @@ import numpy.typing as npt
 from depth_ros.errors import TrainingError
 from depth_ros.files import write_atomic
 from depth_ros.frame import Float32, Float64
-from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.camera import Camera, Intrinsics
+from depth_ros.simulation.camera import CameraSensor
+from depth_ros.simulation.lidar import NO_RING
+from depth_ros.simulation.rig import looking
+from depth_ros.simulation.scanners import random_scanner
+from depth_ros.simulation.scenes import WORLDS
+from depth_ros.simulation.trajectory import still
+from depth_ros.simulation.world import Wish, World
 from depth_ros.training.examples import Example
-from depth_ros.training.lidar_sim import scan, sparse_depth
-from depth_ros.training.render import photograph
-from depth_ros.training.scanners import NO_RING, random_scanner
-from depth_ros.training.scenes import Scene, scene
+from depth_ros.training.lidar_sim import sparse_depth
 from depth_ros.training.variety import varied
 
 STEP_M = 1 / 500
 """Depth is kept in uint16 of this, below 131 m."""
 _TOO_FAR = 65535  # steps of returns that are farther
 VIEWS = 6
-"""Views of a scene, since building its mesh costs as much as one of them."""
+"""Views of a world, since building it costs as much as one of them."""
+WORLD = 2
+"""Version of the worlds: shards of another one are not mixed with these."""
+MAX_DEPTH_M = 130.0
+"""What is farther has no truth."""
+WILD = 0.5
+"""Share of the materials that say nothing of what they are; see `simulation.palette`."""
+INDOORS = {'indoor': 0.75, 'warehouse': 0.25}
+"""Worlds with a roof, and their shares."""
+OUTDOORS = {'street': 0.7, 'yard': 0.3}
+_DURATION_S = 6.0
 _TRIES = 6
 
 
@@ -134,7 +148,7 @@ class Shards:
 def _claim(folder: Path, config: ShardConfig) -> None:
     """Write what the shards are; refuse a folder of others."""
     path = folder / 'shards.json'
-    wanted = dataclasses.asdict(config) | {'views': VIEWS}
+    wanted = dataclasses.asdict(config) | {'views': VIEWS, 'world': WORLD}
     if path.exists():
         try:
             found = dict(json.loads(path.read_text(encoding='utf-8')))
@@ -169,18 +183,27 @@ def _record(height: int, width: int) -> npt.DTypeLike:
 
 def _make_shard(folder: Path, config: ShardConfig, index: int) -> None:
     rng = np.random.default_rng((config.seed, index))
-    world = scene(rng, config.indoor_share)
+    indoor = rng.random() < config.indoor_share
+    worlds = INDOORS if indoor else OUTDOORS
+    name = str(rng.choice(list(worlds), p=list(worlds.values())))
+    world = WORLDS[name](Wish(rng, _DURATION_S, rng.uniform(0, 1.5), WILD))
     rows = np.zeros(VIEWS, _record(config.height, config.width))
     for row in rows:
-        intrinsics = random_intrinsics(rng, config.height, config.width, world.indoor)
-        pose = _open_view(world, intrinsics, rng)
-        image, depth_m = photograph(
-            world.caster, world.material, world.palette, world.light, intrinsics, pose, rng
+        intrinsics = random_intrinsics(rng, config.height, config.width, indoor)
+        pose, time_s = _open_view(world, indoor, intrinsics, rng)
+        sensor = CameraSensor(
+            Camera(intrinsics),
+            exposure_ev=0.5 * rng.standard_normal(),
+            metered=True,
+            blur_px=rng.uniform(0.3, 0.8),
+            noise=rng.uniform(0, 6),
         )
-        scanner = random_scanner(rng, world.indoor)
-        sweep = scan(world.caster, pose, scanner, rng, world.reflectivity, intrinsics)
+        photo = sensor.photograph(world, still(pose), time_s, rng)
+        depth_m = np.where(photo.depth_m < MAX_DEPTH_M, photo.depth_m, np.float32(0))
+        scanner = random_scanner(rng, indoor)
+        sweep = scanner.sweep(world, pose, time_s, rng, intrinsics)
         sparse_m, ring = sparse_depth(sweep, scanner, intrinsics)
-        row['image'], row['depth'], row['sparse'] = image, _steps(depth_m), _steps(sparse_m)
+        row['image'], row['depth'], row['sparse'] = photo.image, _steps(depth_m), _steps(sparse_m)
         row['ring'] = ring
         row['camera'] = intrinsics.fx, intrinsics.cx, intrinsics.cy
     content = io.BytesIO()
@@ -202,17 +225,27 @@ def random_intrinsics(
     return Intrinsics(width, height, f, f, float(cx), float(cy))
 
 
-def _open_view(world: Scene, intrinsics: Intrinsics, rng: np.random.Generator) -> Float64:
-    """A pose from which something is to be seen: not a face in a wall, not only sky."""
+def _open_view(
+    world: World, indoor: bool, intrinsics: Intrinsics, rng: np.random.Generator
+) -> tuple[Float64, float]:
+    """A pose T_world_camera near the rig's way, and a time, from which something is to be seen.
+
+    It is not one with its face in a wall, and sees not only sky.
+    """
     v, u = np.mgrid[8 : intrinsics.height : 16, 8 : intrinsics.width : 16].reshape(2, -1)
     rays = intrinsics.unproject(np.stack((u, v), axis=-1), np.ones(u.size))
     for _ in range(_TRIES):
-        pose = world.viewpoint(rng)
-        depth_m = world.caster.cast(pose[:3, 3], rays @ pose[:3, :3].T).t
+        time_s = rng.uniform(0, _DURATION_S)
+        aside, high = (0.4, (0.4, 2.0)) if indoor else (1.0, (0.8, 2.5))
+        turn_deg = rng.normal() * (60 if indoor or rng.random() < 0.4 else 9)
+        pitch_deg = rng.normal() * (14 if indoor else 4)
+        at = (0.0, aside * rng.normal(), rng.uniform(*high))
+        pose = world.rig.poses(time_s) @ looking(at, turn_deg, pitch_deg, 2 * rng.normal())
+        depth_m = world.at(time_s).cast(pose[:3, 3], rays @ pose[:3, :3].T).t
         near, middle, far = np.quantile(depth_m, (0.02, 0.5, 0.9), method='lower')
         if near > 0.4 and np.isfinite(middle) and far > 1.6 * near:
             break
-    return pose
+    return pose, time_s
 
 
 def _steps(depth_m: Float32) -> Any:

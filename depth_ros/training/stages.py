@@ -24,11 +24,11 @@ from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.geometry.distortion import rectify_image
 from depth_ros.pipeline.config import PipelineConfig, ProjectionConfig
 from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.simulation.scanners import ScannerRanges, random_scanner
+from depth_ros.simulation.world import World
 from depth_ros.training.augment import Augmentation
 from depth_ros.training.examples import Example
-from depth_ros.training.lidar_sim import scan, sparse_depth
-from depth_ros.training.mesh import Caster
-from depth_ros.training.scanners import ScannerRanges, random_scanner
+from depth_ros.training.lidar_sim import sparse_depth
 from depth_ros.training.shards import Shards
 from depth_ros.training.surface import Mesher, grid_mesh
 from depth_ros.training.teachers import DepthRange, Teacher, anchored
@@ -200,8 +200,8 @@ class Pretraining:
             raise TrainingError('The teacher knows nothing of this window.')
         indoor = float(np.quantile(known, 0.9)) < INDOOR_M
         scanner = random_scanner(rng, indoor, self.scanners)
-        caster = Caster(self.mesher(depth_m, intrinsics))
-        sweep = scan(caster, np.eye(4), scanner, rng, intrinsics=intrinsics)
+        world = World([self.mesher(depth_m, intrinsics)])
+        sweep = scanner.sweep(world, np.eye(4), 0.0, rng, intrinsics)
         return sparse_depth(sweep, scanner, intrinsics)[0]
 
 

@@ -14,11 +14,14 @@ import numpy as np
 from depth_ros.errors import MissingDependencyError, TrainingError
 from depth_ros.frame import Bool, Float32
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.training.mesh import Mesh
+from depth_ros.simulation.lidar import STATED_REFLECTIVITY
+from depth_ros.simulation.materials import Material
+from depth_ros.simulation.parts import Mesh
 
 Mesher = Callable[[Float32, Intrinsics], Mesh]
 """Makes a mesh in the camera frame of depth (H, W) in metres, NaN or 0 = unknown."""
 
+_SURFACE = Material(reflectivity=STATED_REFLECTIVITY)  # nothing is known of it
 _ALIKE = 0.1  # steps of inverse depth that differ by less than this share lie on one plane
 
 
@@ -74,7 +77,7 @@ def grid_mesh(
         raise TrainingError(f'No two neighbours of depth {depth_m.shape} could be joined.')
     pixels = np.stack((u, v), axis=-1).reshape(-1, 2)
     vertices = intrinsics.unproject(pixels, np.nan_to_num(z).ravel())
-    return Mesh(vertices.astype(np.float32), faces)
+    return Mesh(vertices.astype(np.float32), faces, _SURFACE)
 
 
 def poisson_mesh(
@@ -115,7 +118,7 @@ def poisson_mesh(
     )
     surface.remove_vertices_by_mask(np.asarray(density) < np.quantile(density, thin_share))
     vertices, faces = np.asarray(surface.vertices), np.asarray(surface.triangles)
-    return Mesh(vertices.astype(np.float32), faces.astype(np.int32))
+    return Mesh(vertices.astype(np.float32), faces.astype(np.int32), _SURFACE)
 
 
 def _joined(inverse: Float32, max_step: float) -> Bool:

@@ -10,9 +10,9 @@ import numpy as np
 from depth_ros.frame import Bool, Float32, UInt8
 from depth_ros.geometry.projection import remove_occluded
 from depth_ros.methods.guided import MIN_RETURNS, rows_above, top_of_lidar
+from depth_ros.simulation.lidar import NO_RING
 from depth_ros.training.augment import mirrored
 from depth_ros.training.examples import Example
-from depth_ros.training.scanners import NO_RING
 
 MAX_DEPTH_M = 120.0
 _MARGIN = 0.30  # of the pipeline's occlusion filter

@@ -16,6 +16,8 @@ from depth_ros.cli.main import main
 from depth_ros.datasets.simulator import Simulator
 from depth_ros.frame import Frame
 from depth_ros.pipeline.config import PipelineConfig
+from depth_ros.pipeline.fusion import FusionPipeline
+from depth_ros.pipeline.result import FusionResult
 
 ARRIVALS = 'arrivals_stamp_and_receipt_ns'
 S = 1_000_000_000
@@ -60,29 +62,29 @@ def test_arrivals_are_counted_by_stamp_and_timed_by_receipt() -> None:
     ('takes_s', 'rate_hz'), [(0.02, 10.0), (0.05, 10.0), (0.08, 6.0), (0.1, 5.0), (4.0, 0.5)]
 )
 def test_frames_come_no_faster_than_twice_their_completion_takes(
-    takes_s: float,
-    rate_hz: float,
-    simulator: Simulator,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    takes_s: float, rate_hz: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demo._rate_hz('lite', takes_s) == rate_hz
+    said = capsys.readouterr().err
+    assert ('lite takes' in said and 'instead of 10 Hz' in said) == (rate_hz < 10)
+
+
+def test_the_first_frame_is_completed_and_timed(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock_s = 0.0
 
-    class Slow:
-        method_name = 'lite'
-
-        def __init__(self, config: PipelineConfig) -> None:
-            pass
-
-        def process(self, frame: Frame) -> None:
+    class Slow(FusionPipeline):
+        def process(self, frame: Frame) -> FusionResult:
             nonlocal clock_s
-            clock_s += takes_s
+            clock_s += 0.25
+            return super().process(frame)
 
     monkeypatch.setattr(demo, 'FusionPipeline', Slow)
     monkeypatch.setattr(demo.time, 'perf_counter', lambda: clock_s)
-    assert demo._rate_hz(simulator, PipelineConfig()) == rate_hz
-    said = capsys.readouterr().err
-    assert ('instead of 10 Hz' in said) == (rate_hz < 10)
+    result, takes_s = demo._first(simulator, PipelineConfig(method='guided'))
+    assert takes_s == pytest.approx(0.25)
+    np.testing.assert_array_equal(result.view.image, simulator.sample(0).frame.image)
 
 
 @pytest.fixture(scope='module')

@@ -80,7 +80,9 @@ def test_simulator_by_scene():
     dataset = open_dataset('simulator:indoor', ['camera'])
     assert dataset.name == 'simulator_indoor'
     assert dataset.camera_names == ('camera',)
-    with pytest.raises(DatasetError, match=r"no scene 'moon'; it has \['indoor', 'street'\]"):
+    with pytest.raises(
+        DatasetError, match=r"no scene 'moon'; it has \['indoor', 'street', 'warehouse', 'yard'\]"
+    ):
         open_dataset('simulator:moon')
     with pytest.raises(DatasetError, match=r"no camera \['left'\]; it has \['camera'\]"):
         open_dataset('simulator:street', ['left'])

@@ -21,7 +21,7 @@ from depth_ros.datasets.scan_lines import (
 from depth_ros.errors import DatasetError
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.projection import project_lidar
-from depth_ros.simulation.lidar import LidarConfig
+from depth_ros.simulation.lidar import Lidar, LidarConfig
 
 CAMERA = Intrinsics(1242, 375, 721.5, 721.5, 609.6, 172.9)
 T_CAMERA_LIDAR = np.array([[0, -1, 0, 0.06], [0, 0, -1, -0.08], [1, 0, 0, -0.27], [0, 0, 0, 1]])
@@ -179,14 +179,14 @@ def test_what_has_no_lines_is_refused():
         find_beams(anywhere)
     with pytest.raises(DatasetError, match='0 returns'):
         find_beams(np.zeros((9, 3)))
-    rosette = LidarConfig('solid_state', shots=5000).directions()
+    rosette = Lidar(LidarConfig('solid_state', shots=5000)).beams().directions
     with pytest.raises(DatasetError):
         find_beams(10 * rosette)
 
 
 def test_the_simulator_has_the_lines_it_was_told():
     config = LidarConfig(beams=32)
-    (block,) = find_beams(10 * config.directions())
+    (block,) = find_beams(10 * Lidar(config).beams().directions)
     np.testing.assert_allclose(block.elevations_deg, config.elevations_deg[::-1], atol=1e-6)
 
 

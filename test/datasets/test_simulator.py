@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,14 +12,13 @@ import pytest
 
 from depth_ros.datasets import simulator
 from depth_ros.datasets.open import open_dataset
-from depth_ros.datasets.simulator import Simulator
+from depth_ros.datasets.simulator import Simulator, SimulatorConfig
 from depth_ros.errors import ConfigError, DatasetError
 from depth_ros.geometry import transforms
 from depth_ros.geometry.distortion import rectify_image
 from depth_ros.geometry.projection import returns_in_view
-from depth_ros.simulation.lidar import LidarConfig, sweep
-from depth_ros.simulation.raycast import make_caster
-from depth_ros.simulation.surfaces import Solid, Surfaces
+from depth_ros.settings import flatten
+from depth_ros.simulation.scenes import WORLDS
 
 
 def small(**changes):
@@ -48,10 +49,11 @@ def test_sample_has_the_shapes_of_a_frame(indoor):
     assert indoor.camera.intrinsics.fx == pytest.approx(80 / math.tan(math.radians(36)))
 
 
-def test_every_pixel_of_a_room_has_depth_and_the_sky_has_none(indoor, street):
+def test_a_room_is_closed_but_for_its_windows_and_the_sky_has_no_depth(indoor, street):
     room_m, street_m = indoor.sample(0).depth_gt_m, street.sample(0).depth_gt_m
-    assert room_m.min() > 0.1
-    assert room_m.max() < math.hypot(13, 9.5, 3)
+    assert room_m[room_m > 0].min() > 0.1
+    assert np.mean(room_m > 0) > 0.7
+    assert np.median(room_m) < 15
     assert 0.01 < np.mean(street_m == 0) < 0.5
     assert np.isfinite(street_m).all()
     assert (street_m[60:] > 0).all()
@@ -75,11 +77,14 @@ def test_same_seed_gives_the_same_bits_in_any_order():
 def test_depth_of_a_plane_road_by_hand(street):
     """A camera 1.5 m over the road, pitched down by 1 degree: z = 1.5 / (y cos 1 + sin 1)."""
     camera, depth_m = street.camera.intrinsics, street.sample(0).depth_gt_m
-    v = np.arange(62, 90)
+    v = np.arange(70, 90)
     pitch = math.radians(1.0)
     expected = 1.5 / ((v - camera.cy) / camera.fy * math.cos(pitch) + math.sin(pitch))
-    for u in (70, 80, 90):
-        np.testing.assert_allclose(depth_m[v, u], expected, rtol=1e-6)
+    share = depth_m[v] / expected[:, None]
+    assert np.isclose(share, 1, rtol=1e-6).mean() > 0.15
+    # Markings and patches are up to 4 mm high, 0.3 % of 1.5 m; the rest is kerbs and things.
+    assert np.isclose(share, 1, rtol=3e-3).mean() > 0.5
+    assert share.max() < 1 + 1e-6
 
 
 def test_rig_moves_at_its_speed(street):
@@ -92,7 +97,7 @@ def test_rig_moves_at_its_speed(street):
 
 def test_late_sweep_is_taken_and_stamped_later():
     """0.1 s on, the rig has come one frame further: the sweep is the next frame's."""
-    quiet = {'sweep.range_sigma_m': 0.0, 'sweep.drop_out': 0.0, 'sweep.beams': 8}
+    quiet = {'sweep.range_sigma_m': 0.0, 'sweep.drop_out': 0.0, 'sweep.beams': 16}
     late, punctual = small(lidar_delay_s=0.1, **quiet), small(**quiet)
     assert late.sample(0).frame.lidar_stamp_ns == 100_000_000
     ranges = [
@@ -104,9 +109,14 @@ def test_late_sweep_is_taken_and_stamped_later():
 
 
 @pytest.mark.parametrize('lidar', ['spinning', 'solid_state'])
-@pytest.mark.parametrize('scene', ['street', 'indoor'])
+@pytest.mark.parametrize('scene', list(WORLDS))
 def test_returns_agree_with_the_depth_where_the_camera_sees_them(scene, lidar):
-    dataset = small(scene=scene, lidar=lidar)
+    """Of a sweep at once: what moves during one is not where the image shows it.
+
+    Few returns are behind what the camera sees: by parallax, and through glass. Next to none is
+    before it, but for what is thinner than a pixel.
+    """
+    dataset = small(scene=scene, lidar=lidar, width=320, height=180, **{'sweep.sweep_s': 0.0})
     sample = dataset.sample(1)
     camera = dataset.camera.intrinsics
     points = returns_in_view(sample.frame.points, dataset.T_camera_lidar, camera)
@@ -120,13 +130,13 @@ def test_returns_agree_with_the_depth_where_the_camera_sees_them(scene, lidar):
     nearest = cv2.remap(cv2.dilate(inverse, around), u, v, cv2.INTER_NEAREST).ravel()
     at = cv2.remap(inverse, u, v, cv2.INTER_LINEAR).ravel()
     depth_m = points[:, 2]
-    see_through = 1 / depth_m < farthest / 1.1
-    visible = ~see_through & (at > 0)
-    assert np.median(np.abs(depth_m[visible] - 1 / at[visible])) < 0.03
-    assert not np.any(1 / depth_m[nearest > 0] > 1.1 * nearest[nearest > 0])
-    assert see_through.mean() < 0.1
-    if scene == 'indoor':  # furniture is near, so that the parallax is large
-        assert see_through.mean() > 0.01
+    smooth = nearest < 1.05 * farthest
+    through = 1 / depth_m < farthest / 1.1
+    error_m = np.abs(depth_m - 1 / np.maximum(at, 1e-9))[smooth & ~through]
+    assert smooth.mean() > 0.3
+    assert np.median(error_m) < 0.03  # the noise of the range is 0.02
+    assert np.mean(1 / depth_m > 1.1 * nearest) < 0.03
+    assert through.mean() < 0.25
 
 
 def test_camera_and_lidar_see_from_different_places(street):
@@ -142,46 +152,9 @@ def test_rings_of_a_spinning_lidar(street):
     ring = np.argmin(np.abs(elevation_deg[:, None] - expected), axis=1)
     np.testing.assert_allclose(elevation_deg, expected[ring], atol=1e-4)
     assert set(range(25)) <= set(ring)
+    np.testing.assert_array_equal(street.sample(0).ring, ring)
     steps = np.degrees(np.arctan2(points[:, 1], points[:, 0])) / 0.2
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
-
-
-def shell(radius_m):
-    """A sphere around the LiDAR, met by every beam at a right angle."""
-    half, kind = np.full(3, float(radius_m)), ('paint', 'paint', 'paint')
-    surfaces = Surfaces((Solid('ellipsoid', np.zeros(3), half, np.eye(3), kind),))
-    return surfaces, make_caster(surfaces)
-
-
-@pytest.mark.parametrize(
-    ('radius_m', 'drop_out', 'share'),
-    [(10, 0.0, 1 - 0.1**3), (10, 0.25, 0.75 * (1 - 0.1**3)), (80, 0.1, 0.9 * (1 - 0.8**3))],
-)
-def test_share_of_returns_and_their_noise(radius_m, drop_out, share):
-    config = LidarConfig(drop_out=drop_out, azimuth_step_deg=0.4, range_sigma_m=0.05)
-    points = sweep(*shell(radius_m), np.eye(4), config, 0, np.random.default_rng(0))
-    assert len(points) / (64 * 900) == pytest.approx(share, abs=0.007)
-    error_m = np.linalg.norm(points.astype(float), axis=1) - radius_m
-    assert error_m.mean() == pytest.approx(0, abs=0.002)
-    assert error_m.std() == pytest.approx(0.05, rel=0.03)
-
-
-def test_nothing_returns_from_beyond_the_maximum_range():
-    rng = np.random.default_rng(0)
-    assert sweep(*shell(101), np.eye(4), LidarConfig(), 0, rng).shape == (0, 3)
-
-
-def test_rosette_fills_its_field_of_view_and_moves_on():
-    config = LidarConfig(pattern='solid_state', fov_h_deg=70, fov_v_deg=25)
-    beams = config.directions(0)
-    assert beams.shape == (24000, 3)
-    np.testing.assert_allclose(np.linalg.norm(beams, axis=1), 1)
-    azimuth = np.degrees(np.arctan2(beams[:, 1], beams[:, 0]))
-    elevation = np.degrees(np.arcsin(beams[:, 2]))
-    for angle, half in ((azimuth, 35.0), (elevation, 12.5)):
-        assert 0.95 * half < np.abs(angle).max() <= half + 1e-9
-        assert angle.min() < -0.95 * half
-    assert np.abs(beams - config.directions(1)).max() > 0.1
 
 
 def test_rosette_of_a_sample_stays_in_its_field_of_view():
@@ -192,7 +165,7 @@ def test_rosette_of_a_sample_stays_in_its_field_of_view():
     assert np.abs(elevation).max() < 12.51
 
 
-@pytest.mark.parametrize('lens', ['plumb_bob', 'equidistant'])
+@pytest.mark.parametrize('lens', ['plumb_bob', 'rational_polynomial', 'equidistant'])
 def test_rectified_image_of_a_lens_is_the_pinhole_image(lens):
     bent = small(lens=lens, image_noise=0.0).sample(0)
     straight = small(image_noise=0.0).sample(0)
@@ -209,7 +182,7 @@ def test_rectified_image_of_a_lens_is_the_pinhole_image(lens):
 def test_rendered_frames_are_kept_as_far_as_memory_allows(monkeypatch):
     dataset = small(scene='indoor', **{'sweep.beams': 4})
     first = dataset.sample(0)
-    arrays = (first.frame.image, first.frame.points, first.depth_gt_m)
+    arrays = (first.frame.image, first.frame.points, first.depth_gt_m, first.ring)
     monkeypatch.setattr(simulator, 'KEPT_BYTES', int(2.5 * sum(array.nbytes for array in arrays)))
     second, third = dataset.sample(1), dataset.sample(2)
     assert dataset.sample(0) is first  # the next turn begins with it
@@ -242,3 +215,67 @@ def test_open_dataset_renders_the_street():
     assert np.mean(sample.depth_gt_m > 0) > 0.7
     with pytest.raises(DatasetError, match="no scene 'moon'"):
         open_dataset('simulator:moon')
+
+
+def test_six_cameras_look_all_around_and_share_the_sweep():
+    dataset = small(surround=True, frames=2, width=96, height=64, **{'sweep.beams': 8})
+    assert len(dataset) == 12
+    samples = [dataset.sample(index) for index in range(6, 12)]
+    assert [sample.camera_name for sample in samples] == list(dataset.camera_names)
+    forward = np.array([sample.T_world_camera[:3, 2] for sample in samples])
+    yaw_deg = np.degrees(np.unwrap(np.arctan2(forward[:, 1], forward[:, 0])))
+    np.testing.assert_allclose(np.diff(yaw_deg), 60.0, atol=1.0)
+    for sample in samples:
+        np.testing.assert_array_equal(sample.frame.points, samples[0].frame.points)
+        assert sample.frame.stamp_ns == 100_000_000
+    some = open_dataset('simulator:street?surround=true&frames=2', ['back'])
+    assert (len(some), some.camera_names) == (2, ('back',))
+    with pytest.raises(DatasetError, match=r"no camera \['top'\]; it has \['front', "):
+        open_dataset('simulator:street?surround=true', ['top'])
+
+
+def test_a_sweep_is_skewed_by_motion_and_its_driver_may_undo_it():
+    """At 8 m/s, what is shot at a right angle is 0.2 m off along the road."""
+    quiet = {'sweep.range_sigma_m': 0.0, 'sweep.drop_out': 0.0, 'sweep.grazing': 1e-6}
+    raw, undone = (
+        small(relief_m=0.0, **quiet, **{'sweep.deskewed': deskewed}).sample(1).frame.points
+        for deskewed in (False, True)
+    )
+    azimuth_deg = np.degrees(np.arctan2(raw[:, 1], raw[:, 0]))
+    moved_m = undone - raw
+    for angle_deg, way_m in ((0, 0.0), (90, -0.2), (-90, 0.2)):
+        at = np.abs(azimuth_deg - angle_deg) < 1
+        np.testing.assert_allclose(np.median(moved_m[at, 0]), way_m, atol=0.01)
+
+
+def test_a_jpeg_and_a_rolling_shutter_change_the_image_only_as_they_should():
+    """Under way, rows over the middle are seen from behind, those below it from ahead."""
+    plain = small(image_noise=0.0).sample(1)
+    stored = small(image_noise=0.0, jpeg_quality=60).sample(1)
+    difference = np.abs(stored.frame.image.astype(int) - plain.frame.image)
+    assert 0.3 < difference.mean() < 8
+    np.testing.assert_array_equal(stored.depth_gt_m, plain.depth_gt_m)
+    rolling = small(image_noise=0.0, readout_s=0.09).sample(1)  # 1 ms a row, 8 mm of the way
+    changed = np.abs(rolling.frame.image.astype(int) - plain.frame.image).mean(axis=(1, 2))
+    assert changed[43:47].mean() < 0.5 * changed[:20].mean()
+
+
+def test_the_example_of_the_documentation_runs():
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'simulation.md'
+    (example,) = re.findall(r'```python\n(.*?)```', page.read_text(encoding='utf-8'), re.DOTALL)
+    names = {}
+    exec(example.replace("scene='yard'", "scene='indoor', width=96, height=64"), names)
+    count = len(names['sweep'].points)
+    assert names['T_world_rig'].shape == (count, 4, 4)
+    assert names['T_odom_rig'].shape == (50, 4, 4)
+    assert names['photo'].depth_m.shape == (64, 96)
+
+
+def test_every_setting_is_in_the_documentation():
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'simulation.md'
+    words = set(re.findall(r'[\w.]+', page.read_text(encoding='utf-8')))
+    missing = [
+        name for name in flatten(SimulatorConfig())
+        if name not in words and name.removeprefix('sweep.') not in words
+    ]  # fmt: skip
+    assert not missing

@@ -12,11 +12,14 @@ import pytest
 
 from depth_ros.errors import TrainingError
 from depth_ros.methods.guided import MIN_RETURNS
+from depth_ros.simulation.camera import CameraSensor
+from depth_ros.simulation.lidar import NO_RING
 from depth_ros.training import shards
-from depth_ros.training.scanners import NO_RING
 from depth_ros.training.shards import (
+    MAX_DEPTH_M,
     STEP_M,
     VIEWS,
+    WORLD,
     ShardConfig,
     Shards,
     make_shards,
@@ -51,7 +54,8 @@ def test_there_is_a_shard_for_each_scene_and_nothing_else(made: Path) -> None:
     names = ['shard_000000.npy', 'shard_000001.npy', 'shards.json']
     assert sorted(path.name for path in made.iterdir()) == names
     assert json.loads((made / 'shards.json').read_text()) == {
-        'shards': 2, 'height': 64, 'width': 96, 'indoor_share': 0.5, 'seed': 3, 'views': VIEWS
+        'shards': 2, 'height': 64, 'width': 96, 'indoor_share': 0.5, 'seed': 3, 'views': VIEWS,
+        'world': WORLD,
     }  # fmt: skip
     first, second = content(made).values()
     assert first != second
@@ -148,18 +152,20 @@ def test_a_view_gives_back_what_was_cast(
 ) -> None:
     """Depth to half a step of 2 mm, image and ring and camera exactly."""
     cast: list[tuple[Any, ...]] = []
-    photograph, sparse_depth = shards.photograph, shards.sparse_depth
+    photograph, sparse_depth = CameraSensor.photograph, shards.sparse_depth
 
-    def photographing(*args: Any) -> Any:
-        cast.append((args[4], *photograph(*args)))
-        return cast[-1][1:]
+    def photographing(sensor: CameraSensor, *args: Any) -> Any:
+        photo = photograph(sensor, *args)
+        depth_m = np.where(photo.depth_m < MAX_DEPTH_M, photo.depth_m, 0)
+        cast.append((sensor.camera.intrinsics, photo.image, depth_m))
+        return photo
 
     def projecting(*args: Any) -> Any:
         found = sparse_depth(*args)
         cast[-1] += found
         return found
 
-    monkeypatch.setattr(shards, 'photograph', photographing)
+    monkeypatch.setattr(CameraSensor, 'photograph', photographing)
     monkeypatch.setattr(shards, 'sparse_depth', projecting)
     shards._make_shard(tmp_path, CONFIG, 1)
     assert content(tmp_path)['shard_000001.npy'] == content(made)['shard_000001.npy']

@@ -10,7 +10,8 @@ import pytest
 
 from depth_ros.errors import MissingDependencyError, TrainingError
 from depth_ros.geometry.camera import Intrinsics
-from depth_ros.training.mesh import Caster, Mesh
+from depth_ros.simulation.parts import Mesh, Parts
+from depth_ros.simulation.raycast import make_caster
 from depth_ros.training.surface import grid_mesh, poisson_mesh
 
 CAMERA = Intrinsics(64, 48, 60.0, 55.0, 30.2, 22.9)
@@ -26,11 +27,11 @@ def cast_back(mesh: Mesh, camera: Intrinsics = CAMERA) -> Any:
 
     A ray exactly through a vertex may slip between its triangles, hence 1/1000 pixel beside it.
     """
-    pytest.importorskip('embreex', reason='rays are cast by Embree')
     rays = camera.unproject(
         np.add(pixels(camera), (1e-3, 6e-4)), np.ones((camera.height, camera.width))
     )
-    return Caster(mesh).cast((0, 0, 0), rays.reshape(-1, 3)).t.reshape(camera.height, camera.width)
+    hits = make_caster(Parts((mesh,))).cast(np.zeros(3), rays.reshape(-1, 3))
+    return hits.t.reshape(camera.height, camera.width)
 
 
 def tilted(camera: Intrinsics = CAMERA) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from depth_ros.methods.guided import MIN_RETURNS, rows_above, top_of_lidar
+from depth_ros.simulation.lidar import NO_RING
 from depth_ros.training.examples import Example
-from depth_ros.training.scanners import NO_RING
 from depth_ros.training.variety import MAX_DEPTH_M, nearest_in_pixel, photographed, varied
 
 HEIGHT, WIDTH, FIRST_ROW = 96, 160, 33

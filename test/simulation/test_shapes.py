@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from depth_ros.training import shapes
-from depth_ros.training.mesh import Mesh
-from depth_ros.training.shapes import Builder
+from depth_ros.simulation import shapes
+from depth_ros.simulation.builder import Builder, rotation_y, rotation_z
+from depth_ros.simulation.materials import Material
+from depth_ros.simulation.parts import Mesh, Parts, Solid
 
+PAINT, WOOD, STONE = (Material(name) for name in ('paint', 'wood', 'stone'))
+QUARTER = math.pi / 2
 SQUARE = [(-1.0, 0.0), (1.0, 0.0), (1.0, 2.0), (-1.0, 2.0)]  # (x, z)
+CAN = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))  # (radius, z)
 DECAGON = [(math.cos(a), math.sin(a)) for a in np.arange(10) * 0.2 * math.pi]
 
 
@@ -61,16 +65,15 @@ def superellipsoid(e: float) -> float:
 @pytest.mark.parametrize(
     ('mesh', 'low', 'high', 'expected'),
     [
-        (shapes.box(), (-0.5, -0.5, 0), (0.5, 0.5, 1), 1.0),
         (shapes.prism(), (-0.5, -0.5, 0), (0.5, 0.5, 1), 0.5),
-        (shapes.cylinder(8), (-0.5, -0.5, 0), (0.5, 0.5, 1), polygon(8, 0.5)),
+        (shapes.revolution(CAN, 8), (-0.5, -0.5, 0), (0.5, 0.5, 1), polygon(8, 0.5)),
         (shapes.cone(12), (-0.5, -0.5, 0), (0.5, 0.5, 1), polygon(12, 0.5) / 3),
         (shapes.ball(40), (-0.5, -0.5, -0.5), (0.5, 0.5, 0.5), math.pi / 6),
         (shapes.rounded(1.0, 40), (-0.5, -0.5, -0.5), (0.5, 0.5, 0.5), math.pi / 6),
         (shapes.rounded(0.2, 40), (-0.5, -0.5, -0.5), (0.5, 0.5, 0.5), superellipsoid(0.2)),
         (shapes.rounded(1.5, 60), (-0.5, -0.5, -0.5), (0.5, 0.5, 0.5), superellipsoid(1.5)),
     ],
-    ids=['box', 'prism', 'cylinder', 'cone', 'ball', 'sphere', 'nearly a box', 'star'],
+    ids=['prism', 'can', 'cone', 'ball', 'sphere', 'nearly a box', 'star'],
 )
 def test_a_closed_shape_has_its_extents_and_its_volume(
     mesh: Mesh, low: tuple[float, ...], high: tuple[float, ...], expected: float
@@ -83,7 +86,7 @@ def test_a_closed_shape_has_its_extents_and_its_volume(
 
 
 def test_shapes_are_closed_except_sheets_and_tubes() -> None:
-    closed = [shapes.box(), shapes.prism(), shapes.cylinder(), shapes.cone(), shapes.ball()]
+    closed = [shapes.prism(), shapes.revolution(CAN), shapes.cone(), shapes.ball()]
     closed += [shapes.rounded(0.5), shapes.extruded(DECAGON), shapes.lump(rng(), 0.1)]
     assert [open_edges(mesh) for mesh in closed] == [0] * len(closed)
     line = np.array([(0, 0, 0), (1, 0, 0), (2, 0, 0)], dtype=np.float64)
@@ -92,21 +95,13 @@ def test_shapes_are_closed_except_sheets_and_tubes() -> None:
 
 @pytest.mark.parametrize(
     'mesh',
-    [shapes.box(), shapes.prism(), shapes.cylinder(), shapes.cone(), shapes.ball()],
-    ids=['box', 'prism', 'cylinder', 'cone', 'ball'],
+    [shapes.prism(), shapes.revolution(CAN), shapes.cone(), shapes.ball()],
+    ids=['prism', 'can', 'cone', 'ball'],
 )
 def test_normals_of_convex_shapes_point_outwards(mesh: Mesh) -> None:
     a, b, c = corners_of(mesh).transpose(1, 0, 2)
     outwards = (a + b + c) / 3 - mesh.vertices.mean(axis=0)
     assert (np.einsum('ij,ij->i', np.cross(b - a, c - a), outwards) > 0).all()
-
-
-def test_the_faces_of_a_box_look_along_its_axes() -> None:
-    """Two triangles of half a square metre on each of the six sides."""
-    a, b, c = corners_of(shapes.box()).transpose(1, 0, 2)
-    found = collections.Counter(map(tuple, np.cross(b - a, c - a).round(6) + 0.0))
-    axes = np.concatenate((np.eye(3), -np.eye(3))) + 0.0
-    assert found == {tuple(axis): 2 for axis in axes}
 
 
 def test_two_by_three_points_are_a_sheet_of_four_triangles() -> None:
@@ -186,41 +181,106 @@ def test_a_straight_tube_is_as_thick_as_wished(end: tuple[float, float, float]) 
 
 def test_rotations_turn_as_documented() -> None:
     """A quarter: about z forward becomes left, about y up becomes forward."""
-    quarter = math.pi / 2
-    np.testing.assert_allclose(shapes.rotation_z(quarter) @ (1, 0, 0), (0, 1, 0), atol=1e-12)
-    np.testing.assert_allclose(shapes.rotation_y(quarter) @ (0, 0, 1), (1, 0, 0), atol=1e-12)
-    for turn in (shapes.rotation_z(0.3), shapes.rotation_y(-1.2)):
+    np.testing.assert_allclose(rotation_z(QUARTER) @ (1, 0, 0), (0, 1, 0), atol=1e-12)
+    np.testing.assert_allclose(rotation_y(QUARTER) @ (0, 0, 1), (1, 0, 0), atol=1e-12)
+    for turn in (rotation_z(0.3), rotation_y(-1.2)):
         np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
         assert np.linalg.det(turn) == pytest.approx(1.0)
 
 
-def test_a_shape_is_scaled_then_tilted_then_turned_then_moved() -> None:
+def corners_of_solid(solid: Solid) -> Any:
+    """Low and high corner of a box whose axes are along those of the world."""
+    half = np.abs(solid.rotation @ solid.half_size)
+    return solid.center - half, solid.center + half
+
+
+def test_a_mesh_is_scaled_then_tilted_then_turned_then_moved() -> None:
     """A mast of 3 m: laid down towards +x, turned to +y, from (10, 20, 30)."""
     mast = Mesh(np.array([(0, 0, 0), (0, 0, 1), (1, 0, 0)], np.float32), np.array([(0, 1, 2)]))
     builder = Builder()
-    builder.add(mast, 4, (10, 20, 30), (2, 1, 3), yaw=math.pi / 2, tilt=math.pi / 2)
-    mesh, _ = builder.mesh()
+    builder.mesh(mast, (10, 20, 30), (2, 1, 3), PAINT, yaw=QUARTER, tilt=QUARTER)
+    (mesh,) = builder.parts
     expected = [(10, 20, 30), (10, 23, 30), (10, 20, 28)]
     np.testing.assert_allclose(mesh.vertices, expected, atol=1e-5)
+    assert mesh.vertices.dtype == np.float32
+    assert mesh.material == PAINT
 
 
-def test_a_builder_keeps_faces_and_materials_together() -> None:
+def test_a_box_stands_with_the_middle_of_its_bottom_on_its_place() -> None:
+    """2 x 4 x 6 m on (10, 20, 30); laid down, its top is 6 m ahead."""
     builder = Builder()
-    builder.add(shapes.box(), 7, (0, 0, 0))
-    builder.add(shapes.prism(), 2, (0, 0, 5), (2, 2, 1))
-    builder.add(shapes.box(), 7, (0, 0, 9))
-    mesh, material = builder.mesh()
-    np.testing.assert_array_equal(material, [7] * 12 + [2] * 8 + [7] * 12)
-    heights = mesh.vertices[mesh.faces][..., 2]
-    assert (heights[:12] <= 1).all()
-    assert ((heights[12:20] >= 5) & (heights[12:20] <= 6)).all()
-    assert (heights[20:] >= 9).all()
-    assert volume(mesh) == pytest.approx(1 + 0.5 * 4 + 1)
+    builder.box((10, 20, 30), (2, 4, 6), PAINT)
+    builder.box((10, 20, 30), (2, 4, 6), PAINT, yaw=QUARTER)
+    builder.box((10, 20, 30), (2, 4, 6), PAINT, tilt=QUARTER)
+    expected = [
+        ((9, 18, 30), (11, 22, 36)),
+        ((8, 19, 30), (12, 21, 36)),
+        ((10, 18, 29), (16, 22, 31)),
+    ]
+    for part, corners in zip(builder.parts, expected, strict=True):
+        np.testing.assert_allclose(corners_of_solid(part), corners, atol=1e-12)
+
+
+def test_a_post_leans_to_where_its_yaw_points() -> None:
+    """5 m long, by the angle whose sine is 0.6: its top is 3 m to the left and 4 m up."""
+    builder = Builder()
+    builder.post((1, 2, 3), 0.1, 5, PAINT, yaw=QUARTER, tilt=math.asin(0.6))
+    (post,) = builder.parts
+    np.testing.assert_allclose(post.center, (1, 3.5, 5), atol=1e-12)
+    np.testing.assert_allclose(post.rotation @ (0, 0, 1), (0, 0.6, 0.8), atol=1e-12)
+    np.testing.assert_allclose(post.half_size, (0.1, 0.1, 2.5))
+
+
+@pytest.mark.parametrize('end', [(4, 6, 3), (1, 2, 9), (1, 2, -4), (-3, 2, 3)])
+def test_a_rod_goes_from_one_point_to_another(end: tuple[float, float, float]) -> None:
+    builder = Builder()
+    builder.rod((1, 2, 3), end, 0.1, PAINT)
+    (rod,) = builder.parts
+    reach = rod.rotation @ (0, 0, rod.half_size[2])
+    np.testing.assert_allclose(rod.center - reach, (1, 2, 3), atol=1e-12)
+    np.testing.assert_allclose(rod.center + reach, end, atol=1e-12)
+
+
+def test_a_barrel_lies_along_y_and_a_ball_is_where_it_is_put() -> None:
+    """Half extents are along x, y and z: a wheel 0.6 m high and 0.2 m wide."""
+    builder = Builder()
+    builder.barrel((1, 2, 3), (0.4, 0.1, 0.3), PAINT)
+    builder.ball((1, 2, 3), (0.4, 0.1, 0.3), PAINT, yaw=QUARTER)
+    wheel, ball = builder.parts
+    assert (wheel.shape, ball.shape) == ('cylinder', 'ellipsoid')
+    np.testing.assert_allclose(corners_of_solid(wheel), [(0.6, 1.9, 2.7), (1.4, 2.1, 3.3)])
+    np.testing.assert_allclose(np.abs(wheel.rotation @ (0, 0, 1)), (0, 1, 0))
+    np.testing.assert_allclose(corners_of_solid(ball), [(0.9, 1.6, 2.7), (1.1, 2.4, 3.3)])
+
+
+def test_an_object_stands_in_the_frame_of_another() -> None:
+    """A house at (10, 20, 1) looks to the left; what is 3 m before its door is at y = 23. Of it
+    in turn a box 2 m to the left, a quarter of a turn further on, is at x = 8."""
+    house = Builder(position=(10, 20, 1), yaw=QUARTER)
+    at_door = house.at(3, 0, 0.5)
+    at_door.box((0, 2, 0), (2, 4, 6), PAINT)
+    at_door.at(0, 2, 0, yaw=QUARTER).box((0, 0, 0), (2, 4, 6), PAINT)
+    at_door.mesh(shapes.prism(), (0, 2, 0), (2, 4, 6), PAINT)
+    first, second, roof = house.parts
+    np.testing.assert_allclose(corners_of_solid(first), [(6, 22, 1.5), (10, 24, 7.5)])
+    np.testing.assert_allclose(corners_of_solid(second), [(7, 21, 1.5), (9, 25, 7.5)])
+    low, high = roof.vertices.min(axis=0), roof.vertices.max(axis=0)
+    np.testing.assert_allclose((low, high), [(6, 22, 1.5), (10, 24, 7.5)], rtol=1e-6)
+
+
+def test_one_material_is_for_all_sides_and_three_are_for_side_top_and_bottom() -> None:
+    builder = Builder()
+    builder.box((0, 0, 0), (1, 1, 1), PAINT)
+    builder.post((0, 0, 0), 1, 1, (PAINT, WOOD, STONE))
+    box, post = builder.parts
+    assert box.materials == (PAINT, PAINT, PAINT)
+    assert post.materials == (PAINT, WOOD, STONE)
 
 
 def test_adding_a_shape_leaves_it_as_it_was() -> None:
     """Shapes of unit size are made once and shared."""
-    before = shapes.box().vertices.copy()
-    Builder().add(shapes.box(), 0, (1, 2, 3), (4, 5, 6), 0.7, 0.1)
-    assert shapes.box() is shapes.box()
-    np.testing.assert_array_equal(shapes.box().vertices, before)
+    before = shapes.prism().vertices.copy()
+    Builder().mesh(shapes.prism(), (1, 2, 3), (4, 5, 6), PAINT, 0.7, 0.1)
+    assert shapes.prism() is shapes.prism()
+    np.testing.assert_array_equal(shapes.prism().vertices, before)
+    assert Parts((shapes.prism(),)).materials == (Material(),)

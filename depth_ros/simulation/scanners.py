@@ -1,108 +1,107 @@
-"""LiDARs on a rig: where they shoot, what is wrong with them, and random ones."""
+"""LiDARs beside a camera, drawn at random: what is on sale, as it is mounted and calibrated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.errors import TrainingError
-from depth_ros.frame import Float32, Float64, UInt8
+from depth_ros.frame import Bool, Float64
+from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.transforms import as_transform
-from depth_ros.simulation.lidar import HDL64_ELEVATIONS_DEG, LidarConfig, unit_vectors
+from depth_ros.simulation.lidar import Beams, Lidar, LidarConfig, Sweep
+from depth_ros.simulation.world import World
 
 Span = tuple[float, float]
-
-NO_RING = 255
-"""Mark of a pixel without a return."""
 
 OPTICAL_FROM_LIDAR = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 """Axes of a LiDAR (x forward, y left, z up) in a camera that looks forward (z forward)."""
 
-_SWEEP_S = 0.1
+_NEAR_IMAGE = 0.03  # beams that miss the image by so many focal lengths are cast, too
 _HDL64_STEP_DEG = 0.15, 0.22
 _HDL64, _DENSE, _32, _16, _ROSETTE = range(5)  # order of ScannerRanges.patterns
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """A LiDAR on a rig; its frame is x forward, y left, z up.
+    """A LiDAR beside a camera, and what its user believes of it.
 
     Attributes:
-        lidar: pattern of the beams, noise, losses and maximum range.
+        lidar: the LiDAR.
         T_camera_lidar: (4, 4), what the user believes.
         T_error: (4, 4), what the user does not know: a point is truly at
             `p_camera = T_error @ T_camera_lidar @ p_lidar` (calibration and time).
-        elevations_deg: elevation of each ring, from the lowest up; empty takes `lidar`'s.
-        azimuth_offsets_deg: turn of each ring against the others, or empty.
-        range_bias_m: what each ring measures too far, or empty.
-        min_range_m: no return from nearer.
-        motion_m: (3,) way of the LiDAR in its own frame during one sweep. The beam forward is
-            shot in time with the image, those to the left before and those to the right after (it
-            turns clockwise); the driver does not undo this.
+        velocity_mps: (3,) of the LiDAR in its own frame.
 
     Raises:
-        TrainingError: a value for each ring is not given for each, or there are more than 255.
         GeometryError: a transform is not rigid.
     """
 
-    lidar: LidarConfig
+    lidar: Lidar
     T_camera_lidar: Float64
     T_error: Float64 = field(default_factory=lambda: np.eye(4))
-    elevations_deg: tuple[float, ...] = ()
-    azimuth_offsets_deg: tuple[float, ...] = ()
-    range_bias_m: tuple[float, ...] = ()
-    min_range_m: float = 0.5
-    motion_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    velocity_mps: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         as_transform(self.T_camera_lidar, 'T_camera_lidar')
         as_transform(self.T_error, 'T_error')
-        if self.rings >= NO_RING:
-            raise TrainingError(f'A scanner has at most {NO_RING - 1} rings, got {self.rings}.')
-        for name in ('azimuth_offsets_deg', 'range_bias_m'):
-            values = getattr(self, name)
-            if values and len(values) != self.rings:
-                raise TrainingError(f'{name} has {len(values)} values for {self.rings} rings.')
 
-    @property
-    def rings(self) -> int:
-        """Number of rings; a rosette is one."""
-        if self.lidar.pattern != 'spinning':
-            return 1
-        return len(self.elevations_deg) or self.lidar.beams
+    def sweep(
+        self,
+        world: World,
+        T_world_camera: Float64,
+        time_s: float,
+        rng: np.random.Generator,
+        image: Intrinsics | None = None,
+    ) -> Sweep:
+        """What it measures around a time, when the camera is somewhere; see `Lidar.sweep`.
 
-    def beams(self, sweep: int = 0) -> Beams:
-        """All beams of one sweep; only a rosette differs from sweep to sweep."""
-        if self.lidar.pattern != 'spinning':
-            directions = self.lidar.directions(sweep).astype(np.float32)
-            time = np.linspace(-0.5, 0.5, len(directions), dtype=np.float32)
-            return Beams(directions, np.zeros(len(directions), dtype=np.uint8), time)
-        steps = round(360.0 / self.lidar.azimuth_step_deg)
-        time = np.linspace(-0.5, 0.5, steps, endpoint=False, dtype=np.float32)
-        up = np.radians(self.elevations_deg or self.lidar.elevations_deg, dtype=np.float32)
-        offset = np.radians(self.azimuth_offsets_deg or np.zeros(len(up)), dtype=np.float32)
-        around = np.float32(-2 * np.pi) * time + offset[:, None]
-        ring = np.arange(len(up), dtype=np.uint8).repeat(steps)
-        directions = unit_vectors(up[:, None], around).reshape(-1, 3)
-        return Beams(directions.astype(np.float32), ring, np.tile(time, len(up)))
+        Args:
+            world: what is hit.
+            T_world_camera: (4, 4) true pose of the camera then.
+            time_s: middle of the sweep.
+            rng: decides what is lost, and the noise.
+            image: the camera; with it only beams that land in or near its image are cast.
+        """
+        T_camera_lidar = self.T_error @ self.T_camera_lidar
+        beams = self.lidar.beams(int(rng.integers(1 << 16)))
+        if image is not None:
+            beams = beams.of(self._can_land(beams, T_camera_lidar, image))
+        start = T_world_camera @ T_camera_lidar
 
+        def poses(times_s: npt.ArrayLike) -> Float64:
+            way = np.multiply.outer(np.asarray(times_s) - time_s, self.velocity_mps)
+            pose = np.broadcast_to(start, (*way.shape[:-1], 4, 4)).copy()
+            pose[..., :3, 3] += way @ start[:3, :3].T
+            return pose
 
-class Beams(NamedTuple):
-    """Where a LiDAR shoots.
+        return self.lidar.sweep(world, poses, time_s, rng, beams)
 
-    Attributes:
-        directions: (N, 3) unit vectors in the LiDAR frame.
-        ring: (N,) number of the ring.
-        time: (N,) time since the image in sweeps, -0.5 to 0.5.
-    """
+    def _can_land(self, beams: Beams, T_camera_lidar: Float64, image: Intrinsics) -> Bool:
+        """Which beams (N,) reach each of the four half-spaces of the view at some range.
 
-    directions: Float32
-    ring: UInt8
-    time: Float32
+        `a + r b >= 0` holds for some r between the minimum and the maximum range if it does at
+        one of them. The motion of the rig is left to the margin around the image.
+        """
+        fx, fy, cx, cy = image.fx, image.fy, image.cx, image.cy
+        margin = 0.5 + _NEAR_IMAGE * fx
+        right, bottom = image.width - 1 + margin, image.height - 1 + margin
+        normals = np.array(
+            [
+                [fx, 0, cx + margin],
+                [-fx, 0, right - cx],
+                [0, fy, cy + margin],
+                [0, -fy, bottom - cy],
+            ]
+        )
+        a = normals @ T_camera_lidar[:3, 3]
+        config = self.lidar.config
+        needed = np.minimum(-a / max(config.min_range_m, 0.1), -a / config.max_range_m)
+        b = normals @ T_camera_lidar[:3, :3] @ beams.directions.T
+        inside: Bool = (b >= needed[:, None]).all(axis=0)
+        return inside
 
 
 @dataclass(frozen=True)
@@ -185,29 +184,31 @@ def random_scanner(
     """A scanner on a rig drawn from `ranges`; None takes `INDOOR` or `OUTDOOR`."""
     ranges = ranges or (INDOOR if indoor else OUTDOOR)
     kind = int(rng.choice(len(ranges.patterns), p=ranges.patterns))
-    lidar = _lidar(rng, ranges, kind)
-    elevations_deg = _elevations_deg(rng, ranges, kind)
-    rings = max(len(elevations_deg), 1)
+    config = _lidar(rng, ranges, kind)
+    rings = max(len(config.elevations_deg), 1)
     bias_m = rng.uniform(*ranges.ring_bias_m) * rng.standard_normal(rings)
+    off_deg = ranges.ring_sigma_deg * rng.standard_normal(rings)
     turned = _rotation(rng, ranges.turn_deg) @ OPTICAL_FROM_LIDAR
     offset_m = [rng.uniform(*span) for span in ranges.offset_m]
     speed_mps = rng.uniform(*ranges.speed_mps)
-    way_m = 0.0 if rng.random() < ranges.deskewed else speed_mps * _SWEEP_S
     late_m = speed_mps * ranges.delay_s * rng.standard_normal()
     care = rng.random() ** 2
     error_deg, error_m = (
         low + (high - low) * care for low, high in (ranges.calibration_deg, ranges.calibration_m)
     )
     moved_m = error_m * rng.standard_normal(3) + (0.0, 0.0, late_m)
+    if kind == _ROSETTE:  # shots of all times lie side by side: its driver has to undo the motion
+        speed_mps *= 0.1
     return Scanner(
-        lidar,
+        Lidar(
+            config,
+            tuple(off_deg.tolist()),
+            tuple(rng.uniform(0, config.azimuth_step_deg, rings).tolist()),
+            tuple(bias_m.tolist()),
+        ),
         T_camera_lidar=_transform(turned, offset_m),
         T_error=_transform(_rotation(rng, error_deg), moved_m),
-        elevations_deg=elevations_deg,
-        azimuth_offsets_deg=tuple(rng.uniform(0, lidar.azimuth_step_deg, rings).tolist()),
-        range_bias_m=tuple(bias_m.tolist()),
-        min_range_m=ranges.min_range_m,
-        motion_m=(way_m * (0.1 if kind == _ROSETTE else 1.0), 0.0, 0.0),
+        velocity_mps=(0.0 if rng.random() < ranges.deskewed else speed_mps, 0.0, 0.0),
     )
 
 
@@ -215,6 +216,10 @@ def _lidar(rng: np.random.Generator, ranges: ScannerRanges, kind: int) -> LidarC
     low, high = ranges.drop_out
     return LidarConfig(
         pattern='solid_state' if kind == _ROSETTE else 'spinning',
+        rings='hdl64e' if kind == _HDL64 else 'even',
+        beams={_DENSE: int(rng.choice((64, 128))), _16: 16}.get(kind, 32),
+        lowest_deg=rng.uniform(*ranges.lowest_deg),
+        highest_deg=rng.uniform(*ranges.highest_deg),
         azimuth_step_deg=rng.uniform(
             *(_HDL64_STEP_DEG if kind == _HDL64 else ranges.azimuth_step_deg)
         ),
@@ -225,22 +230,8 @@ def _lidar(rng: np.random.Generator, ranges: ScannerRanges, kind: int) -> LidarC
         drop_out=low + (high - low) * rng.random() ** 2,
         grazing=rng.uniform(*ranges.grazing),
         max_range_m=rng.uniform(*ranges.max_range_m),
+        min_range_m=ranges.min_range_m,
     )
-
-
-def _elevations_deg(
-    rng: np.random.Generator, ranges: ScannerRanges, kind: int
-) -> tuple[float, ...]:
-    """Elevations of the rings, from the lowest up; none for a rosette."""
-    if kind == _ROSETTE:
-        return ()
-    stated_deg = np.array(HDL64_ELEVATIONS_DEG)
-    if kind != _HDL64:
-        rings = {_DENSE: int(rng.choice((64, 128))), _32: 32, _16: 16}[kind]
-        lowest_deg, highest_deg = rng.uniform(*ranges.lowest_deg), rng.uniform(*ranges.highest_deg)
-        stated_deg = np.linspace(lowest_deg, highest_deg, rings)
-    off_deg = ranges.ring_sigma_deg * rng.standard_normal(len(stated_deg))
-    return tuple((stated_deg + off_deg).tolist())
 
 
 def _rotation(rng: np.random.Generator, sigma_deg: float) -> Float64:

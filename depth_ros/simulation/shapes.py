@@ -1,8 +1,4 @@
-"""Shapes that scenes are built from, and the builder that puts them together.
-
-A shape is a mesh of unit size about the origin; it is scaled, turned and placed when it is added.
-World frame: x forward, y left, z up (REP-103).
-"""
+"""Meshes of unit size about the origin, to be scaled, turned and placed by a `Builder`."""
 
 from __future__ import annotations
 
@@ -13,63 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.frame import Float32, Float64
-from depth_ros.training.mesh import Int32, Mesh
-
-Vector = Sequence[float]
-
-
-class Builder:
-    """Collects shapes into one mesh, and which material each face has."""
-
-    def __init__(self) -> None:
-        self._vertices: list[Float32] = []
-        self._faces: list[Int32] = []
-        self._materials: list[Int32] = []
-        self._count = 0
-
-    def add(
-        self,
-        shape: Mesh,
-        material: int,
-        position: Vector = (0.0, 0.0, 0.0),
-        size: Vector = (1.0, 1.0, 1.0),
-        yaw: float = 0.0,
-        tilt: float = 0.0,
-    ) -> None:
-        """Add a shape, scaled, then tilted about its y axis, then turned about z, then moved.
-
-        Args:
-            shape: what to add.
-            material: number of its material.
-            position: of its origin in metres.
-            size: factors along its axes.
-            yaw: turn about z in radians.
-            tilt: turn about y in radians, which leans +z towards +x.
-        """
-        rotation = rotation_z(yaw) @ rotation_y(tilt)
-        vertices = (shape.vertices * np.asarray(size, np.float32)) @ rotation.T.astype(np.float32)
-        self._vertices.append(vertices + np.asarray(position, np.float32))
-        self._faces.append(shape.faces + np.int32(self._count))
-        self._materials.append(np.full(len(shape.faces), material, np.int32))
-        self._count += len(vertices)
-
-    def mesh(self) -> tuple[Mesh, Int32]:
-        """All shapes as one mesh, and the material (M,) of each face."""
-        mesh = Mesh(np.concatenate(self._vertices), np.concatenate(self._faces))
-        return mesh, np.concatenate(self._materials)
-
-
-def rotation_z(angle: float) -> Float64:
-    """Rotation (3, 3) about z."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def rotation_y(angle: float) -> Float64:
-    """Rotation (3, 3) about y; it turns +z towards +x."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+from depth_ros.frame import Float64
+from depth_ros.simulation.parts import Mesh
 
 
 def sheet(points: npt.NDArray[np.floating]) -> Mesh:
@@ -81,15 +22,6 @@ def sheet(points: npt.NDArray[np.floating]) -> Mesh:
         (np.stack((a, b, c), -1).reshape(-1, 3), np.stack((b, d, c), -1).reshape(-1, 3))
     )
     return Mesh(points.reshape(-1, 3).astype(np.float32), faces)
-
-
-@functools.cache
-def box() -> Mesh:
-    """The cube [-0.5, 0.5]^2 x [0, 1], standing on z = 0."""
-    corners = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (0.0, 1.0)])
-    quads = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
-    faces = [face for a, b, c, d in quads for face in ((a, b, c), (a, c, d))]
-    return Mesh(corners.astype(np.float32), np.array(faces, np.int32))
 
 
 @functools.cache
@@ -116,12 +48,6 @@ def revolution(profile: Sequence[tuple[float, float]], sides: int = 12) -> Mesh:
     radius, height = np.array(profile).T
     x, y = radius[:, None] * np.cos(angle), radius[:, None] * np.sin(angle)
     return sheet(np.stack((x, y, np.broadcast_to(height[:, None], x.shape)), axis=-1))
-
-
-@functools.cache
-def cylinder(sides: int = 10) -> Mesh:
-    """A closed upright cylinder of diameter 1, z from 0 to 1."""
-    return revolution(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)), sides)
 
 
 @functools.cache
@@ -206,3 +132,28 @@ def tube(points: npt.NDArray[np.floating], diameter: float, sides: int = 5) -> M
     angle = np.linspace(0, 2 * math.pi, sides + 1)[None, :, None]
     ring = np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None]
     return sheet(points[:, None] + 0.5 * diameter * ring)
+
+
+def bars(ends: npt.ArrayLike, wide: npt.ArrayLike, high: npt.ArrayLike) -> Mesh:
+    """Straight bars between pairs of points (N, 2, 3): boards, frames, fences, crates.
+
+    Of upright ones `wide` is the extent along y and `high` that along x.
+    """
+    pairs = np.asarray(ends, float).reshape(-1, 2, 3)
+    along = pairs[:, 1] - pairs[:, 0]
+    upright = np.abs(along[:, 2:]) > 0.9 * np.linalg.norm(along, axis=1, keepdims=True)
+    side = np.cross(np.where(upright, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)), along)
+    up = np.cross(along, side)
+    for axis, extent in ((side, wide), (up, high)):
+        length = np.linalg.norm(axis, axis=1)
+        axis *= (0.5 * np.broadcast_to(extent, length.shape) / length)[:, None]
+    section = np.stack((-side - up, side - up, side + up, up - side), axis=1)
+    vertices = (pairs[:, :, None] + section[:, None]).reshape(-1, 3)
+    faces = 8 * np.arange(len(pairs), dtype=np.int32)[:, None, None] + _BAR
+    return Mesh(vertices.astype(np.float32), faces.reshape(-1, 3).astype(np.int32))
+
+
+_BAR = np.array(
+    [face for i in range(4) for j in ((i + 1) % 4,) for face in ((i, j, i + 4), (j, j + 4, i + 4))]
+    + [(0, 1, 2), (0, 2, 3), (4, 5, 6), (4, 6, 7)]
+)
