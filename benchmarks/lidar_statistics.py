@@ -224,7 +224,7 @@ def _axis(title: str, unit: str, low: float, high: float) -> tuple[UInt8, Callab
     _write(panel, title, LEFT, 24, INK_RGB)
     cv2.line(panel, (LEFT, bottom), (right, bottom), INK_RGB)
     decade = 10 ** np.floor(np.log10(high - low))
-    step = next(decade * part for part in (0.2, 0.5, 1.0) if (high - low) / (decade * part) <= 9)
+    step = next(decade * part for part in (0.2, 0.5, 1, 2) if (high - low) / (decade * part) <= 9)
     for tick in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step:
         cv2.line(panel, (column(tick), bottom), (column(tick), bottom + 5), INK_RGB)
         _write(panel, f'{tick:g}', column(tick) - 4 * len(f'{tick:g}'), bottom + 22, INK_RGB)
