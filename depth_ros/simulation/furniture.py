@@ -75,7 +75,7 @@ foot-table: box .5D 0 1H-.04 1D 1W .04 W, box .5D .4W 0 .85D .06 .04 M, box .5D 
  1H-.04 M, box .5D 0 .8H .04 .8W .06 M;
 desk .5-.8 .9-1.8 .75: table 1D 1W .74, drawers .08 .3W! 0 .8D .4 .6 ?, things .74 1D 1W 4
  books/mug/papers/desk-lamp/laptop/carton/photo/flowers/bottle;
-workplace 1.45 1.3-1.8 .8: table .06 0 0 .75 1W .74, monitor .26 .28 .74 1 1 1 -.15, box .02 0 .1
+work-desk 1.45 1.3-1.8 .8: table .06 0 0 .75 1W .74, monitor .26 .28 .74 1 1 1 -.15, box .02 0 .1
  .04 1W 1.2 cloth2 ?, drawers .16 -.3W! 0 .55 .4 .6 ?, cable .2 .1! .74 .3 .3 .6, things .1 .5W-.15
  .74 .6 .25 .6 papers/books/mug/bottle/desk-lamp/photo, swivel-chair 1.15 0 0 1 1 1 3.1, sitter
  1.12 0 0 1 1 1 3.1 ?2;

@@ -24,7 +24,7 @@ _SMALL_M = np.array([[0.45] * 2, [0.45] * 2, [1.0] * 2, [0.0] * 2])
 _KINDS = (
     (3.2, 8, 3, 'shelf/low-shelf/sideboard/media/sofa/armchair/cupboard/desk', 'lounge/dining',
      'pouf/palm/palm/floor-lamp/chair/person/books', 'picture/picture/wall-shelf'),
-    (4.5, 14, 3.5, 'shelf/low-shelf/cupboard/workplace/workplace/rack/sideboard', 'workplace',
+    (4.5, 14, 3.5, 'shelf/low-shelf/cupboard/work-desk/work-desk/rack/sideboard', 'work-desk',
      'swivel-chair/bin/boxes/palm/bag/flip-chart/person/pillar', 'whiteboard/hooks/picture/cord'),
     (5, 12, 3.5, 'shelf/low-shelf/cupboard/desk/rack/sideboard', 'school-desk',
      'chair/bag/bin/boxes/flip-chart/palm/person', 'whiteboard/picture/hooks'),
