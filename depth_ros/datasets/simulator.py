@@ -21,7 +21,7 @@ from depth_ros.geometry import transforms
 from depth_ros.geometry.camera import Camera, Intrinsics
 from depth_ros.settings import option, replaced, validate
 from depth_ros.simulation.camera import CameraSensor
-from depth_ros.simulation.lidar import Lidar, LidarConfig
+from depth_ros.simulation.lidar import Lidar, LidarConfig, Sweep
 from depth_ros.simulation.raycast import BACKENDS
 from depth_ros.simulation.rig import Rig, looking
 from depth_ros.simulation.scenes import WORLDS
@@ -125,6 +125,7 @@ class Simulator:
         self.world = WORLDS[self.config.scene](
             Wish(rng, duration_s, self.config.relief_m, backend=self.config.caster)
         )
+        self._swept: tuple[int, Sweep] | None = None  # the last frame and its sweep
         self._rendered: dict[int, Sample] = {}
         self._kept_bytes = 0
 
@@ -164,9 +165,10 @@ class Simulator:
         config, name = self.config, self.camera_names[camera]
         time_s, stamp_ns = number / config.rate_hz, round(number * 1e9 / config.rate_hz)
         seed = config.seed, number
-        sweep = self.rig.sweep(
-            self.world, time_s + config.lidar_delay_s, np.random.default_rng((*seed, 0))
-        )
+        if self._swept is None or self._swept[0] != number:  # all cameras share it
+            at_s, rng = time_s + config.lidar_delay_s, np.random.default_rng((*seed, 0))
+            self._swept = number, self.rig.sweep(self.world, at_s, rng)
+        sweep = self._swept[1]
         photo = self.rig.photograph(
             self.world, name, time_s, np.random.default_rng((*seed, 1 + camera))
         )

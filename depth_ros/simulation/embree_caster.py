@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from depth_ros.errors import import_optional
 from depth_ros.frame import Bool, Float32, Float64
-from depth_ros.simulation.parts import FLAT, Int32, Parts, meet_solids
+from depth_ros.simulation.parts import FLAT, SHAPES, Int32, Parts, meet_solids
 from depth_ros.simulation.raycast import Hits
 
 _GROW_M = 1e-3  # by so much hulls are larger than needed: single precision loses no hit
@@ -24,7 +24,6 @@ _STEP = 2e-6  # behind a hull a ray goes on so much farther away, and by `_STEP_
 _STEP_M = 2e-5
 _FAR_M = 1e30
 _BLOCK = 16384  # rays at once, whose arrays stay in the processor's cache
-_SHAPES = ('box', 'cylinder', 'ellipsoid')
 
 Triangles = tuple[Float64, Int32, Int32]
 """Corners (V, 3), faces (T, 3), and the face of the solid that each triangle leads to."""
@@ -47,7 +46,7 @@ class EmbreeCaster:
         triangles = [np.arange(3 * len(parts.corners), dtype=np.int32).reshape(-1, 3)]
         faces = [parts.corner_face]
         count = 3 * len(parts.corners)
-        for number, shape in enumerate(_SHAPES):
+        for number, shape in enumerate(SHAPES):
             chosen = np.flatnonzero(parts.shape == number)
             hull, hull_faces, leads_to = _hull(shape)
             size = parts.half_size[chosen] + (0.0 if shape == 'box' else _GROW_M)

@@ -22,6 +22,8 @@ Int32 = npt.NDArray[np.int32]
 FLAT, MANTLE, ELLIPSOID = range(3)
 """Kinds of faces: planes, the round side of a cylinder, all of an ellipsoid."""
 _FACES = {'box': 6, 'cylinder': 3, 'ellipsoid': 1}
+SHAPES = tuple(_FACES)
+"""Shapes of solids, in the order of their numbers."""
 _TINY = 1e-200  # makes a zero finite to divide by, and is lost in everything else
 _PLAIN = Material()
 _PLANE_AXES = np.array(((1, 2), (0, 2), (0, 1)))  # texture coordinates of a face across an axis
@@ -139,7 +141,7 @@ class Parts:
         return len(self.all)
 
     def _add_solids(self, solids: list[Solid]) -> None:
-        self.shape = np.array([list(_FACES).index(s.shape) for s in solids], np.int8)
+        self.shape = np.array([SHAPES.index(s.shape) for s in solids], np.int8)
         self.center = np.array([s.center for s in solids]).reshape(-1, 3)
         self.half_size = np.array([s.half_size for s in solids]).reshape(-1, 3)
         self.rotation = np.array([s.rotation for s in solids]).reshape(-1, 3, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,11 +84,17 @@ def make_caster(parts: Parts, backend: str = 'auto') -> Caster:
         return NumpyCaster(parts)
 
 
+@functools.lru_cache(maxsize=8)
 def tile_order(height: int, width: int) -> npt.NDArray[np.int64]:
-    """Order of the pixels of an image in which consecutive ones lie in small square tiles."""
+    """Order of the pixels of an image in which consecutive ones lie in small square tiles.
+
+    It is kept and cannot be written to, since a photo asks for it several times.
+    """
     pixels = np.arange(height * width).reshape(height, width)
     strips = (pixels[top : top + _BLOCK_ROWS].T.ravel() for top in range(0, height, _BLOCK_ROWS))
-    return np.concatenate(list(strips))
+    order = np.concatenate(list(strips))
+    order.flags.writeable = False
+    return order
 
 
 def direction_order(directions: Float64) -> npt.NDArray[np.int64]:

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_ros.frame import Float32, Float64
-from depth_ros.simulation.parts import FLAT, Int32, Parts
+from depth_ros.simulation.materials import Colour
+from depth_ros.simulation.parts import FLAT, SHAPES, Int32, Parts
 from depth_ros.simulation.raycast import Hits, View
 from depth_ros.simulation.textures import Atlas
-
-Colour = tuple[float, float, float]
 
 _BLOCK = 16384  # rays at once, whose arrays stay in the processor's cache
 _LIFT_M = 0.005  # shadow rays start so far off a surface,
@@ -70,7 +69,7 @@ class Shader:
         self._atlas = Atlas(parts.materials)
         radius = np.zeros(len(parts), np.float32)
         radius[parts.solid] = np.where(
-            parts.shape == 2, parts.half_size.max(axis=1, initial=0),
+            parts.shape == SHAPES.index('ellipsoid'), parts.half_size.max(axis=1, initial=0),
             parts.half_size[:, :2].max(axis=1, initial=0),
         )  # fmt: skip
         curved = np.where(parts.kind == FLAT, 0, _HULL * radius[parts.part])

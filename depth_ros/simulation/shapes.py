@@ -80,26 +80,6 @@ def rounded(corner: float, sides: int = 20) -> Mesh:
     return sheet(0.5 * np.stack((x, y, z), axis=-1))
 
 
-def extruded(outline: Sequence[tuple[float, float]], taper: float = 1.0) -> Mesh:
-    """A convex outline of (x, z), y from -0.5 to 0.5; tops are `taper` as wide as bottoms."""
-    x, z = np.array(outline).T
-    width = 0.5 * (1 + (taper - 1) * (z - z.min()) / max(np.ptp(z), 1e-6))
-    count = len(outline)
-    left, right = np.stack((x, width, z), -1), np.stack((x, -width, z), -1)
-    middle = np.array([[x.mean(), 0.5, z.mean()], [x.mean(), -0.5, z.mean()]])
-    middle[:, 1] *= 2 * width.mean()
-    this = np.arange(count)
-    following = (this + 1) % count
-    faces = [
-        np.stack((this, following, this + count), -1),
-        np.stack((following, following + count, this + count), -1),
-        np.stack((this, following, np.full(count, 2 * count)), -1),
-        np.stack((this + count, following + count, np.full(count, 2 * count + 1)), -1),
-    ]
-    vertices = np.concatenate((left, right, middle)).astype(np.float32)
-    return Mesh(vertices, np.concatenate(faces).astype(np.int32))
-
-
 def lump(rng: np.random.Generator, rough: float, sides: int = 18) -> Mesh:
     """A ball of diameter about 1 with bumps: a stone, a shrub, a crown of a tree."""
     shape = ball(sides)

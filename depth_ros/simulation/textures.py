@@ -41,7 +41,6 @@ class Atlas:
         self._texels: UInt8 = np.concatenate(texels)
         self._start = np.array([starts[material.texture] for material in every], np.int32)
         last = [len(pyramids[material.texture]) - 1 for material in every]
-        self._last = np.array(last, np.float32)
         self._side = np.array([1 << level for level in last], np.int32)
         tiles = [_tile_m(material) for material in every]
         per_m = self._side[:, None] / np.array(tiles)
@@ -49,7 +48,7 @@ class Atlas:
         self._row = np.zeros((len(every), 12), np.float32)
         self._row[:, 0], self._row[:, 1] = per_m.T
         self._row[:, 2] = np.log2(per_m.max(axis=1))
-        self._row[:, 3] = self._last
+        self._row[:, 3] = last
         self._row[:, 4:7] = np.array([material.tint for material in every])
         self._row[:, 7:10] = np.array([material.dark for material in every])
         self._row[:, 10] = [material.gloss for material in every]

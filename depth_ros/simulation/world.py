@@ -80,7 +80,8 @@ class World:
     ) -> None:
         self.light, self.rig, self.movers = light, rig, tuple(movers)
         self.parts = Parts([*standing, *(part for mover in movers for part in mover.parts)])
-        self.standing = make_caster(Parts(standing), backend)
+        alone = Parts(standing) if movers else self.parts
+        self.standing = make_caster(alone, backend)
         self.moving = []
         first = int(np.searchsorted(self.parts.part, len(standing)))
         self.mover_of_face = np.full(len(self.parts.part), -1, np.int32)

@@ -63,7 +63,7 @@ def simulate(
 
     Raises:
         TrainingError: no surface can be made.
-        MissingDependencyError: embreex, or what `mesher` needs, is not installed.
+        MissingDependencyError: what `mesher` needs is not installed.
     """
     height, width = depth_m.shape
     intrinsics = intrinsics or random_intrinsics(rng, width, height)

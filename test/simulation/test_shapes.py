@@ -16,9 +16,7 @@ from depth_ros.simulation.parts import Mesh, Parts, Solid
 
 PAINT, WOOD, STONE = (Material(name) for name in ('paint', 'wood', 'stone'))
 QUARTER = math.pi / 2
-SQUARE = [(-1.0, 0.0), (1.0, 0.0), (1.0, 2.0), (-1.0, 2.0)]  # (x, z)
-CAN = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))  # (radius, z)
-DECAGON = [(math.cos(a), math.sin(a)) for a in np.arange(10) * 0.2 * math.pi]
+CAN = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -87,7 +85,7 @@ def test_a_closed_shape_has_its_extents_and_its_volume(
 
 def test_shapes_are_closed_except_sheets_and_tubes() -> None:
     closed = [shapes.prism(), shapes.revolution(CAN), shapes.cone(), shapes.ball()]
-    closed += [shapes.rounded(0.5), shapes.extruded(DECAGON), shapes.lump(rng(), 0.1)]
+    closed += [shapes.rounded(0.5), shapes.lump(rng(), 0.1)]
     assert [open_edges(mesh) for mesh in closed] == [0] * len(closed)
     line = np.array([(0, 0, 0), (1, 0, 0), (2, 0, 0)], dtype=np.float64)
     assert open_edges(shapes.tube(line, 0.1, sides=5)) == 2 * 5
@@ -129,19 +127,6 @@ def test_a_rounded_box_is_a_superellipsoid(corner: float) -> None:
     """|x|^(2/e) + |y|^(2/e) + |z|^(2/e) = 0.5^(2/e) with one exponent e."""
     points = np.abs(shapes.rounded(corner).vertices.astype(np.float64))
     np.testing.assert_allclose(((2 * points) ** (2 / corner)).sum(axis=1), 1.0, rtol=1e-5)
-
-
-def test_an_extruded_square_narrows_towards_the_top() -> None:
-    """2 x 2 m; 1 m wide below, 0.5 m above: 3 m^3."""
-    mesh = shapes.extruded(SQUARE, taper=0.5)
-    for height, half in ((0.0, 0.5), (2.0, 0.25), (1.0, 0.375)):  # the middles are at 1 m
-        at = mesh.vertices[:, 2] == height
-        np.testing.assert_allclose(np.abs(mesh.vertices[at, 1]), half, rtol=1e-6)
-    inside = np.array([0, 0, 1])
-    a, b, c = (corners_of(mesh) - inside).transpose(1, 0, 2)
-    # Each face and the middle make a pyramid, whichever way the face runs.
-    assert np.abs(np.einsum('ij,ij->i', a, np.cross(b, c))).sum() / 6 == pytest.approx(3.0)
-    assert shapes.extruded(SQUARE).vertices[:, 1].min() == -0.5
 
 
 def test_a_lump_is_a_ball_within_its_roughness() -> None:
