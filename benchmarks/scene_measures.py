@@ -8,8 +8,9 @@ and dense depth of any resolution go the same way; images are scaled to 4x4 pixe
   10 deg of known cells: steps of more than 10 % where no plane fits, also across holes of 1 to 3
   cells.
 - planar [%]: share of windows of 8x8 cells (5 deg) whose inverse depth a plane fits to 1 %.
-- level [%]: share of planar windows with normals within 15 deg of the vertical: the commonest
-  normal among those within 45 deg of the camera's own vertical.
+- tilt [deg]: how far the camera looks down (or up): between its own vertical and that of the
+  scene, which is the commonest normal of planar windows among those within 45 deg of the former.
+- level [%]: share of planar windows with normals within 15 deg of the scene's vertical.
 - slanted [%]: share of planar windows that are neither level nor within 15 deg of upright.
 - contrast [%]: share of image pixels where the gradient is above 10 grey levels per pixel.
 - texture [%]: share of those pixels, where depth is known, with no depth edge within a cell.
@@ -45,6 +46,7 @@ UNITS = {
     'edges across': '/10 deg',
     'edges down': '/10 deg',
     'planar': '%',
+    'tilt': 'deg',
     'level': '%',
     'slanted': '%',
     'contrast': '%',
@@ -86,13 +88,17 @@ def measure(sample: Sample, by_returns: bool) -> Measured:
     fitted = misfit[np.isfinite(misfit)]
     gradient = gradients(sample.frame.image, pinhole)
     strong = gradient > STRONG
+    tilt_deg, level, slanted = orientations(normals[misfit < FLAT])
     shares = (
         (fitted < FLAT).mean(),
-        *orientations(normals[misfit < FLAT]),
+        level,
+        slanted,
         strong[BORDER:-BORDER, BORDER:-BORDER].mean(),
         _texture(strong.sum(axis=-1), is_edge, known),
     )
-    values = [*np.quantile(cells.z_m[known], (0.1, 0.5, 0.9)), *rates, *(100 * np.array(shares))]
+    percent = [100 * float(share) for share in shares]
+    values = [*np.quantile(cells.z_m[known], (0.1, 0.5, 0.9)), *rates, percent[0], tilt_deg]
+    values += percent[1:]
     if by_returns:
         below = np.logical_or.accumulate(known, axis=0)
         values += [(seen_m > 0).sum() / 1e3, 100 * (1 - known[below].mean())]
@@ -179,19 +185,24 @@ def edges(cells: Cells) -> tuple[Bool, tuple[float, float]]:
     return is_edge, (rates[0], rates[1])
 
 
-def orientations(normals: Float64) -> tuple[float, float]:
-    """Share of unit normals (N, 3) that are level, and that are neither level nor upright."""
+def orientations(normals: Float64) -> tuple[float, float, float]:
+    """Tilt of the camera in degrees, and share of unit normals (N, 3) that are level, and slanted.
+
+    Slanted ones are neither level nor upright.
+    """
     if not len(normals):
-        return np.nan, np.nan
+        return np.nan, np.nan, np.nan
     up = np.array((0.0, 1.0, 0.0))
-    steep = normals[np.abs(normals @ up) > np.cos(np.radians(TILT_DEG))]
+    upwards = normals * np.sign(normals[:, 1:2])
+    steep = upwards[upwards @ up > np.cos(np.radians(TILT_DEG))]
     if len(steep):
-        alike = np.abs(steep @ steep.T) > np.cos(np.radians(UPRIGHT_DEG / 2))
+        alike = steep @ steep.T > np.cos(np.radians(UPRIGHT_DEG / 2))
         up = steep[alike.sum(axis=1).argmax()]
     share = np.abs(normals @ up)
     is_level = share > np.cos(np.radians(UPRIGHT_DEG))
     is_slanted = ~is_level & (share > np.sin(np.radians(UPRIGHT_DEG)))
-    return float(is_level.mean()), float(is_slanted.mean())
+    tilt_deg = np.degrees(np.arccos(np.clip(up[1], -1, 1)))
+    return float(tilt_deg), float(is_level.mean()), float(is_slanted.mean())
 
 
 def gradients(image: UInt8, pinhole: Intrinsics) -> Float32:

@@ -69,7 +69,8 @@ DOMAINS = {
             *('kitti_obj_0929', 'kitti_obj_000004', 'kitti_seq_traffic_a'),
         ),
         'simulator:street',
-        'width=1242&height=375&fov_deg=81.4&frames=4&rate_hz=0.5',
+        'width=1242&height=375&fov_deg=81.4&frames=4&rate_hz=0.5'
+        '&sweep.rings=hdl64e&sweep.azimuth_step_deg=0.173',
         by_returns=True,
         depths_m=(2.0, 100.0),
     ),
@@ -77,7 +78,7 @@ DOMAINS = {
         ('nyu_m3d', 'rgbd_7scenes_a'),
         ('rgbd_nyu_a', 'rgbd_tum_fr3', 'rgbd_redwood_lr'),
         'simulator:indoor',
-        'width=640&height=480&fov_deg=63.4&frames=4&rate_hz=0.5',
+        'width=640&height=480&fov_deg=63.4&tilt_deg=14&frames=4&rate_hz=0.5',
         by_returns=False,
         depths_m=(0.5, 20.0),
     ),
@@ -249,7 +250,9 @@ def main() -> None:
         parser.add_argument(f'--{name}', nargs='*', default=[domain.simulated], help=text)
     parser.add_argument('--only', choices=('fit', 'judge'), help='which real sets (default both)')
     parser.add_argument('--images', type=int, default=6, help='of a set or world (default 6)')
-    parser.add_argument('--worlds', type=int, default=6, help='of a simulated source (default 6)')
+    parser.add_argument(
+        '--worlds', type=int, default=12, help='of a simulated source (default 12)'
+    )
     parser.add_argument('--figure', type=Path, help='PNG to write')
     parser.add_argument('--json', type=Path, help='file for the medians of every source')
     options = parser.parse_args()

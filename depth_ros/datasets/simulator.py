@@ -51,6 +51,9 @@ class SimulatorConfig:
     width: int = option(640, 'Image width [pixels].', minimum=8, maximum=8192)
     height: int = option(360, 'Image height [pixels].', minimum=8, maximum=8192)
     fov_deg: float = option(72.0, 'Horizontal field of view.', minimum=10.0, maximum=120.0)
+    tilt_deg: float = option(
+        0.0, 'How much farther down the cameras look than is usual there.', minimum=-60, maximum=60
+    )
     lens: str = option('none', 'Distortion of the image.', choices=tuple(_LENSES))
     image_noise: float = option(
         1.2, 'Noise of the image [grey levels, one sigma].', minimum=0.0, maximum=50.0
@@ -209,7 +212,7 @@ def _rig(config: SimulatorConfig) -> Rig:
         yaw_deg = 60.0 * number
         away = math.radians(yaw_deg)
         at = (ahead * math.cos(away), ahead * math.sin(away), high)
-        poses[name] = looking(at, yaw_deg, pitch_deg)
+        poses[name] = looking(at, yaw_deg, pitch_deg + config.tilt_deg)
     tilt_rad = math.radians(7.0 if config.sweep.pattern == 'solid_state' else 0.4)
     quat = (0.0, math.sin(tilt_rad / 2), 0.0, math.cos(tilt_rad / 2))
     T_rig_lidar = transforms.from_translation_quat(lidar_at, quat)

@@ -72,26 +72,26 @@ class EmbreeCaster:
         """Nearest hits of rays."""
         origins = np.asarray(origins, dtype=np.float64)
         t, face = np.empty(len(directions)), np.empty(len(directions), np.int32)
+        found_m = np.empty(len(directions), np.float32)
         for start in range(0, len(directions), _BLOCK):
             block = slice(start, start + _BLOCK)
-            t[block], face[block] = self._cast(_of(origins, block), directions[block], limit)
-        return Hits(t, face)
-
-    def _cast(self, origins: Float64, directions: Float64, limit: float) -> tuple[Float64, Int32]:
-        length = np.sqrt(np.einsum('ij,ij->i', directions, directions))
-        unit = (directions / length[:, None]).astype(np.float32)
-        reach_m = np.minimum(limit * length, _FAR_M).astype(np.float32)
-        face, found_m = self._first(np.broadcast_to(origins, unit.shape), unit, reach_m)
-        t = self._on_plane(origins, directions, face)
+            at, along = _of(origins, block), directions[block]
+            length, unit = _split(along)
+            reach_m = np.minimum(limit * length, _FAR_M).astype(np.float32)
+            face[block], found_m[block] = self._first(
+                np.broadcast_to(at, unit.shape), unit, reach_m
+            )
+            t[block] = self._on_plane(at, along, face[block])
+        # Few rays of a block meet hulls: those of all blocks go on together.
         curved = np.flatnonzero(self._curved[face])
-        if len(curved):
-            t[curved], face[curved] = self._through_hulls(
-                _of(origins, curved), directions[curved], length[curved], unit[curved],
-                found_m[curved], face[curved], limit,
-            )  # fmt: skip
+        for start in range(0, len(curved), _BLOCK):
+            chosen = curved[start : start + _BLOCK]
+            t[chosen], face[chosen] = self._through_hulls(
+                _of(origins, chosen), directions[chosen], found_m[chosen], face[chosen], limit
+            )
         beyond = t >= limit
         t[beyond], face[beyond] = np.inf, -1
-        return t, face
+        return Hits(t, face)
 
     def blocked(self, points: Float64, lamp: Float64) -> Bool:
         """Whether the hull of something is between points and a lamp."""
@@ -122,13 +122,12 @@ class EmbreeCaster:
         self,
         origins: Float64,
         directions: Float64,
-        length: Float64,
-        unit: Float32,
         found_m: Float32,
         face: Int32,
         limit: float,
     ) -> tuple[Float64, Int32]:
         """T and faces of rays that are at a hull: of the solid in it, or of what is before it."""
+        length, unit = _split(directions)
         t, best = np.full(len(face), limit), np.full(len(face), -1, np.int32)
         live = np.arange(len(face))
         while len(live):
@@ -170,6 +169,12 @@ class EmbreeCaster:
             chosen = np.flatnonzero(parts.shape[number] == shape)
             t[chosen], row[chosen] = meet_solids(shape, origin[:, chosen], direction[:, chosen])
         return t, parts.first_face[number] + row
+
+
+def _split(directions: Float64) -> tuple[Float64, Float32]:
+    """Lengths (N,) and single precision unit vectors (N, 3) of directions."""
+    length = np.sqrt(np.einsum('ij,ij->i', directions, directions))
+    return length, (directions / length[:, None]).astype(np.float32)
 
 
 def _of(origins: Float64, chosen: npt.NDArray[np.intp] | slice) -> Float64:

@@ -38,7 +38,7 @@ _GROUPS = {
 }  # fmt: skip
 
 _SHEET = """
-mug: cup .085 .085 .1 P; laptop: box .23 .33 .018 M, box -.11 0 .01 .012 .33 .22 screen -.25;
+mug: cup .085 .085 .1 P; laptop: box .23 .33 .018 M, box -.11 0 .01 .012 .33 .22 screen -.4;
 bottle: flask .08 .08 .3 paint/plastic/glass; carton: box .16 .22 .15 cardboard/plastic/paint;
 pot: cup .22 .22 .14 metal/paint, box 0 .13 .1 .03 .06 .015 rubber;
 fruit: bowl .28 .28 .09 W, ball .05 .05 .07 .08 .08 .08 P, ball -.05 0 .08 .08 .08 .08
@@ -46,7 +46,7 @@ fruit: bowl .28 .28 .09 W, ball .05 .05 .07 .08 .08 .08 P, ball -.05 0 .08 .08 .
 flowers: vase .13 .13 .26 P, leaves .36 .26 .26 .26 leaves, leaves .44 .22 .22 .14 plastic/paint;
 desk-lamp: post .16 .16 .02 M, post .016 .016 .34 M -.35, post -.12 0 .32 .016 .016 .32 M 1.1, cone
  .17 0 .36 .17 .17 .13 M -.4; table-lamp: vase .14 .14 .26 P, shade .25 .3 .3 .2 light;
-photo: box .015 .16 .21 painting/wood -.25;
+photo: box .015 .16 .21 painting/wood -.35;
 books: box .16 .24 .03 plastic, box .01 .01! .03 .15 .22 .05 plastic1 ?, box .08 .14 .2 .025
  plastic2 ?;
 monitor: box .18 .24 .015 M, box -.03 0 0 .03 .06 .28 M, box .11 .03 .54 .32 rubber, box .004 0
@@ -57,51 +57,57 @@ tube-chair: soft .45 .46 .44 .08 S, post .2 .2 0 .025 .025 .45 M, soft -.22 0 .7
  -.1, post -.2 .2 0 .025 .025 .9 M -.03, post -.2 .2 .015 .025 .025 .4 M 1.57;
 swivel-chair: box .03 .6 .05 .05 M, box .03 .05 .6 .05 M, ball .28 0 .03 .06 .04 .06 rubber, ball 0
  .28 .03 .06 .04 .06 rubber, post .03 .05 .05 .4 M, soft .46 .5 .48 .11 S, box -.25 0 .42 .03 .06
- .3 M -.1, soft -.26 0 .83 .09 .45 .56 S -.12, post -.02 .25 .42 .025 .025 .22 M, box 0 .25 .64 .26
+ .3 M -.1, soft -.26 0 .83 .09 .45 .56 S -.3, post -.02 .25 .42 .025 .025 .22 M, box 0 .25 .64 .26
  .06 .03 M; floor-lamp: post .3 .3 .03 M, post .028 .028 1.55 M, shade 1.4 .44 .44 .3 light;
 stool: post .44 .36 .36 .04 S, post .1 .11 0 .03 .03 .45 L, post -.1 .11 0 .03 .03 .45 L;
 bin: cup .3 .3 .34 metal/plastic/rubber; shoes: soft 0 .07 .05 .28 .1 .1 rubber/cloth;
+toy: ball 0 0 .1 .2 .2 .2 plastic|paint ?, box .2 .04 0 .12 .08 .07 white|plastic, box .17 -.12!
+ 0 .06 .06 .12 plastic|paint ?, post -.16 .14! 0 .07 .07 .1 plastic|wood ?; clothes: soft 0 0 .06
+ .5 .36 .13 cloth|cloth, soft .12 .1! .12 .3 .24 .1 cloth|cloth .3 ?; cushion: soft 0 0 .16 .14
+ .45 .42 cloth|cloth -.9, soft .1 .1! .1 .15 .4 .4 cloth|cloth .8 ?; board .35 .4-1 .5-1.1: box
+ .32 0 0 .02 1W 1H white|painting|wood|cardboard -.32, box .36 .2W! 0 .02 .6W .6H wood|painting
+ -.32 ?;
 pouf: soft .19 .5 .5 .38 cloth; pillar: box .36 .36 8 plaster/concrete/white;
 bag: soft .17 .22 .36 .34 cloth/rubber, post 0 .08 .3 .02 .02 .16 rubber .2;
 boxes: box .45 .6 .36 cardboard, box .02 .02! .36 .4 .42 .3 cardboard1 ?;
 palm .8 .8 1.6: potted .5D 0 0 1 1 1;
-flip-chart: box .1 0 .9 .02 .7 1 white -.12, post .23 .36 0 .03 .03 1.9 M -.12, post -.3 0 0 .03
- .03 1.9 M .12;
+flip-chart: box .1 0 .9 .02 .7 1 white -.3, post .32 .36 0 .03 .03 1.9 M -.3, post -.4 0 0 .03
+ .03 1.9 M .2;
 leg-table: box .5D 0 1H-.03 1D 1W .03 W, post .06 .5W-.06 0 .05 .05 1H-.03 L, post 1D-.06 .5W-.06 0
  .05 .05 1H-.03 L; table: leg-table/side-table/foot-table 1D 1W 1H;
 side-table: box .5D 0 1H-.03 1D 1W .03 W, box .5D .5W-.06 0 1D-.04 .03 1H-.03 W, box .2D 0 .6H .02
  1W-.12 .3H W;
 foot-table: box .5D 0 1H-.04 1D 1W .04 W, box .5D .4W 0 .85D .06 .04 M, box .5D .4W 0 .08 .06
  1H-.04 M, box .5D 0 .8H .04 .8W .06 M;
-desk .5-.8 .9-1.8 .75: table 1D 1W .74, drawers .08 .3W! 0 .8D .4 .6 ?, things .74 1D 1W 4
+desk .5-.8 .9-1.8 .75: table 1D 1W .74, drawers .08 .3W! 0 .8D .4 .6 ?, things .74 1D 1W 6
  books/mug/papers/desk-lamp/laptop/carton/photo/flowers/bottle;
 work-desk 1.45 1.3-1.8 .8: table .06 0 0 .75 1W .74, monitor .26 .28 .74 1 1 1 -.15, box .02 0 .1
  .04 1W 1.2 cloth2 ?, drawers .16 -.3W! 0 .55 .4 .6 ?, cable .2 .1! .74 .3 .3 .6, things .1 .5W-.15
- .74 .6 .25 .6 papers/books/mug/bottle/desk-lamp/photo, swivel-chair 1.15 0 0 1 1 1 3.1, sitter
+ .74 .6 .25 1.2 papers/books/mug/bottle/desk-lamp/photo, swivel-chair 1.15 0 0 1 1 1 3.1, sitter
  1.12 0 0 1 1 1 3.1 ?2;
-school-desk 1.15 1.2-1.5 .8: table .55 1W .74, things .74 .5 1W 2 papers/books/bottle/laptop,
+school-desk 1.15 1.2-1.5 .8: table .55 1W .74, things .74 .5 1W 3 papers/books/bottle/laptop,
  chair/tube-chair .8 .25W 0 1 1 1 3.1, sitter .8 .25W 0 1 1 1 3.1 ?2;
 dining 1.9-2.2 1.3-2.2 .9: leg-table/foot-table .55 0 0 1D-1.1 1W .74, box .5D 0 0 1D 1W .012
  carpet/cloth ?, chair/tube-chair/stool .42 .25W .012 1 1 1 .1, chair/tube-chair/stool 1D-.42 .25W
- .012 1 1 1 3.1, things .55 0 .74 1D-1.1 1W 5 mug/bottle/fruit/flowers/papers/books/laptop, sitter
+ .012 1 1 1 3.1, things .55 0 .74 1D-1.1 1W 8 mug/bottle/fruit/flowers/papers/books/laptop, sitter
  .42 .25W 0 1 1 1 .1 ?2;
 sofa .8-1 1.4-2.4 .9: box .5D 0 .1 1D-.05 1W-.1 .2 cloth, box .5D .5W-.1 0 .8D .05 .1 metal, block
- .14 0 .45 .26 1W .75 cloth -.08, block .5D .5W-.1 .35 1D .2 .5 cloth, block .5D+.1 .25W-.05 .38
+ .14 0 .45 .26 1W .75 cloth -.32, block .5D .5W-.1 .35 1D .2 .5 cloth, block .5D+.1 .25W-.05 .38
  1D-.2 .5W-.11 .17 cloth, soft .36 .2W .6 .16 .42 .4 cloth|cloth -.35 ?;
 armchair .75-.85 .7-.85 .9: sofa 1D 1W 1;
 lounge 1.9-2.3 1.5-2.4 .9: sofa .9 1W .8, box .5D+.1 0 0 1D-.2 1W .012 carpet/cloth1,
- leg-table/foot-table 1.25 0 0 1D-1.3 .6W .42, things 1.25 0 .42 1D-1.3 .6W 3
+ leg-table/foot-table 1.25 0 0 1D-1.3 .6W .42, things 1.25 0 .42 1D-1.3 .6W 5
  books/mug/fruit/flowers/papers/laptop, sitter .5 -.25W! 0 1 1 1 .1 ?2;
 bed 2-2.15 1.5-2.4 1: box .03 -.22! 0 .05 1W-.42 .9 wood/white/cloth, box .5D -.22! .12 1D 1W-.5
  .18 W, block .5D -.22! .42 1D-.08 1W-.53 .3 white, block .62D -.22! .45 .74D 1W-.44 .34 cloth,
  soft .3 -.22! .63 .4 .8W-.6 .15 cloth1/white .25, drawers 0 .5W-.21! 0 .4 .4 .48, things 0
  .5W-.21! .48 .4 .3 2 table-lamp/books/mug/photo;
 cupboard .38-.62 .6-2 .8-2.1: box .5D 0 .06 1D 1W 1H-.06 F, box .45D 0 0 .8D 1W-.06 .06 rubber, box
- 1D .25W .08 .03 .5W-.012 1H-.1 F, post 1D+.035 .04 .5H-.1 .014 .014 .2 metal, things 1H 1D 1W 2
+ 1D .25W .08 .03 .5W-.012 1H-.1 F, post 1D+.035 .04 .5H-.1 .014 .014 .2 metal, things 1H 1D 1W 3
  carton/books/flowers/bottle/photo; crate: box .45D 0 0 .9D .8W .75H cardboard/plastic/wood/books;
 drawer: box .5D 0 0 1D 1W 1H F, box 1D 0 .01 .03 1W-.02 1H-.02 W, box 1D+.02 0 .6H .03 .12 .015
  metal; drawers: drawer 1D 1W .33H, drawer .33H 1D 1W .33H, drawer .66H 1D 1W .34H;
-sideboard .35-.5 1-2.2 .6-1: drawers 0 .25W 0 1D .5W 1H, things 1H 1D 1W 4
+sideboard .35-.5 1-2.2 .6-1: drawers 0 .25W 0 1D .5W 1H, things 1H 1D 1W 6
  books/table-lamp/flowers/bottle/photo/fruit; tray: things 1D 1W 2 mug/books/photo/carton/bottle;
 media .4-.45 1.2-2 1.5: drawers 0 .25W 0 1D .5W .45, box .2 0 .45 .04 .3 .15 rubber, box .2 0 .55
  .04 .8W .45W rubber, box .206 0 .565 .04 .8W-.03 .45W-.03 screen; stairs .9-1.1 2.6-3.6 1.9-2.3:;
@@ -111,12 +117,12 @@ shelf .24-.42 .8-1.8 1.6-2.1: tier 1D 1W .2H, tier .2H 1D 1W .2H, tier .4H 1D 1W
  1W .2H, tier .8H 1D 1W .2H, box .01 0 0 .015 1W 1H L ?, box .5D 0 1H 1D 1W .025 L, things 1H 1D 1W
  1 carton/books/plant;
 low-shelf .24-.42 .8-2.2 .7-1.1: tier 1D 1W .5H, tier .5H 1D 1W .5H, box .5D 0 1H 1D 1W .025 L,
- things 1H+.025 1D 1W 4 carton/books/plant/flowers/photo/table-lamp;
+ things 1H+.025 1D 1W 6 carton/books/plant/flowers/photo/table-lamp;
 counter .62 1.6-3.4 2.2: box .5D 0 .1 1D-.04 1W .76 F, box .4D 0 0 .8D 1W .1 rubber, box .5D 0 .86
  1D 1W .04 stone/wood/metal, drawer .03 .125W .1 1D-.05 .25W .74, drawer .03 .375W .1 1D-.05 .25W
  .74, box .008 0 .9 .016 1W .55 ceiling, box .3 .25W! .9 .4 .5 .01 metal, post .1 .25W! .9 .03 .03
  .26 metal, post .1 .25W! 1.15 .02 .02 .18 metal 1.57, box .32 -.25W! .9 .5 .55 .008 screen, pot .3
- -.2W! .91 1 1 1 ?, box .17 .25W 1.45 .34 .5W-.02 .7 W, things .9 .35 1W 6
+ -.2W! .91 1 1 1 ?, box .17 .25W 1.45 .34 .5W-.02 .7 W, things .9 .35 1W 9
  bottle/mug/carton/fruit/flowers/pot;
 fridge .62 .6-.7 1.4-1.9: drawer 1D 1W .6H, drawer .6H 1D 1W .4H, things 1H 1D 1W 2
  carton/bottle/books;

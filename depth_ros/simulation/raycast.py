@@ -53,7 +53,7 @@ class Caster(Protocol):
 class View(Caster, Protocol):
     """A world at the times of rays."""
 
-    def of(self, chosen: npt.NDArray[np.intp]) -> View:
+    def of(self, chosen: npt.NDArray[np.intp] | slice) -> View:
         """The world at the times of chosen rays."""
         ...
 

@@ -17,25 +17,31 @@ from depth_ros.simulation.trajectory import Trajectory
 from depth_ros.simulation.world import Mover, Wish, World
 
 _LAP_S = 40.0
-_CLEAR_M, _EDGE_M = 0.72, 1.15  # from the way to what stands there, and to walls
+_CLEAR_M, _EDGE_M = 0.72, 1.15  # from the way to what stands there, and to walls;
+_LOW_M, _STEP_M = 0.3, 0.25  # what is lower may be so near
 _WALL_M = 0.2
 _BULGE = 0.07  # makes an ellipse a rounded rectangle
 _SMALL_M = np.array([[0.45] * 2, [0.45] * 2, [1.0] * 2, [0.0] * 2])
+_ON_FLOOR = 'shoes/shoes/books/books/papers/toy/toy/clothes/carton/bottle/bin/cushion'
+_ON_FLOOR_M = np.array([0.4, 0.4, 0.28, 0.0])
 _KINDS = (
-    (3.2, 8, 3, 'shelf/low-shelf/sideboard/media/sofa/armchair/cupboard/desk', 'lounge/dining',
-     'pouf/palm/palm/floor-lamp/chair/person/books', 'picture/picture/wall-shelf'),
+    (3.2, 8, 3, 'shelf/low-shelf/sideboard/media/sofa/armchair/cupboard/desk/board',
+     'lounge/dining', 'pouf/palm/chair/floor-lamp/chair/person/books/bag/boxes/tube-chair',
+     'picture/picture/wall-shelf'),
     (4.5, 14, 3.5, 'shelf/low-shelf/cupboard/work-desk/work-desk/rack/sideboard', 'work-desk',
-     'swivel-chair/bin/boxes/palm/bag/flip-chart/person/pillar', 'whiteboard/hooks/picture/cord'),
-    (5, 12, 3.5, 'shelf/low-shelf/cupboard/desk/rack/sideboard', 'school-desk',
-     'chair/bag/bin/boxes/flip-chart/palm/person', 'whiteboard/picture/hooks'),
-    (3, 5.5, 2.8, 'bed/cupboard/desk/shelf/rack/sideboard/armchair', 'bed/lounge',
-     'shoes/bag/floor-lamp/pouf/boxes', 'picture/wall-shelf/hooks'),
+     'swivel-chair/bin/boxes/palm/bag/flip-chart/person/chair/boxes/tube-chair',
+     'whiteboard/hooks/picture/cord'),
+    (5, 12, 3.5, 'shelf/low-shelf/cupboard/desk/rack/sideboard/board', 'school-desk',
+     'chair/chair/bag/bin/boxes/flip-chart/palm/person/tube-chair', 'whiteboard/picture/hooks'),
+    (3, 5.5, 2.8, 'bed/cupboard/desk/shelf/rack/sideboard/armchair/board', 'bed/lounge',
+     'shoes/bag/floor-lamp/pouf/boxes/chair', 'picture/wall-shelf/hooks'),
     (3, 7, 2.8, 'counter/counter/fridge/cupboard/shelf/sideboard', 'dining',
      'stool/bin/boxes/chair/palm/person', 'wall-shelf/picture'),
     (7, 14, 6, 'sofa/sofa/stairs/shelf/low-shelf/sideboard/media/desk', 'lounge/dining',
-     'palm/palm/chair/pouf/floor-lamp/bag/person/person/pillar', 'picture/whiteboard/cord'),
-    (3.5, 9, 4, 'shelf/shelf/low-shelf/cupboard/rack/desk', 'shelf/low-shelf/desk/rack',
-     'boxes/boxes/bin/bag/stool', 'wall-shelf/hooks/cord'),
+     'palm/palm/chair/pouf/floor-lamp/bag/person/chair/boxes/tube-chair/swivel-chair/pillar',
+     'picture/whiteboard/cord'),
+    (3.5, 9, 4, 'shelf/shelf/low-shelf/cupboard/rack/desk/board', 'shelf/low-shelf/desk/rack',
+     'boxes/boxes/bin/bag/stool/chair/board', 'wall-shelf/hooks/cord'),
 )  # fmt: skip
 """Least and most length, most height, and what stands at walls, in rows, anywhere, and hangs."""
 
@@ -61,7 +67,8 @@ class _Room:
         away = np.maximum(np.maximum(low[:2] - self._way, self._way - high[:2]), 0)
         meets = np.all((low < self._taken[:, 1]) & (high > self._taken[:, 0]), axis=1)
         outside = np.maximum(-low, high) > self._bounds + 1e-6
-        if outside.any() or meets.any() or np.hypot(*away.T).min() < _CLEAR_M:
+        clear_m = _CLEAR_M if tall > _LOW_M else _STEP_M
+        if outside.any() or meets.any() or np.hypot(*away.T).min() < clear_m:
             return False
         self._taken = np.concatenate((self._taken, [(low, high)]))
         return True
@@ -91,6 +98,11 @@ class _Room:
         self.builder.box((0, 0, high), (long + 0.4, wide + 0.4, 0.1), kit.new('ceiling/plaster'))
         for x in np.arange(-long / 2, long / 2, self._draw(0.8, 2)) if self._draw() < 0.3 else ():
             self.builder.box((float(x), 0, high - 0.2), (0.16, wide, 0.2), trim)
+        if self._draw() < 0.2:  # under the roof
+            wall, run = self._walls[int(self._rng.integers(4))]
+            low, lean = self._draw(1.3, 1.9), self._draw(0.6, 0.9)
+            slope = (0.1, run, (high - low) / math.cos(lean) + 0.2)
+            wall.box((-0.1, 0, low), slope, kit.new('plaster/wallpaper'), tilt=lean)
         for (wall, run), sort in zip(self._walls, self._rng.permutation(4), strict=True):
             name, low, top, places = 'door', 0.0, 2.08, np.zeros(0)
             if sort == 0 or (sort == 3 and self._draw() < 0.4):
@@ -136,8 +148,13 @@ class _Room:
                 self._put(walls, wall.at(0.03, along))
             for along in self._draw(-0.5, 0.5, int(2 * run)) * run:
                 self._put(hung, wall.at(0, along, self._draw(-0.15, 0.15)))
-        for x, y in self._draw(-1, 1, (200, 2)) * self._bounds[:2]:
-            self._put(loose, self.builder.at(x, y, 0, self._draw(0, 6)))
+        area_m2 = 4 * self._bounds[0] * self._bounds[1]
+        for names, per_m2, size in (
+            (loose, 14, None),
+            (_ON_FLOOR, self._draw(4, 16), _ON_FLOOR_M),
+        ):
+            for x, y in self._draw(-1, 1, (int(per_m2 * area_m2), 2)) * self._bounds[:2]:
+                self._put(names, self.builder.at(x, y, 0, self._draw(0, 6)), size)
 
     def lamps(self, wild: float) -> list[Lamp]:
         """Lamps under the ceiling in a row."""
@@ -146,7 +163,7 @@ class _Room:
         if self._draw() < wild:
             red, green, blue = self._draw(0.3, 1.5) * self._draw(0.5, 1.3, 3)
         *half, high = self._bounds
-        lamps, fade_m = [], 0.6 + 0.44 * math.sqrt(half[0] * half[1] / count)
+        lamps, fade_m = [], 0.75 + 0.52 * math.sqrt(half[0] * half[1] / count)
         for share in (2 * np.arange(count) + 1) / count - 1:
             x, y = (half[0] * share, 0.0) if half[0] > half[1] else (0.0, half[1] * share)
             self._kit.add(self.builder.at(x, y, high), name)
@@ -196,6 +213,6 @@ def indoor(wish: Wish) -> World:
     people.person(walker, room.palette, rng)
     behind = Mover(tuple(walker.parts), _around(middle, reach, start + math.pi, rate, 0.0))
     red, green, blue = lamps[-1].colour
-    above, below = ((share * red, share * green, share * blue) for share in (0.36, 0.28))
+    above, below = ((share * red, share * green, share * blue) for share in (0.3, 0.2))
     movers = (behind,) if reach.min() > 0.9 else ()
     return World(room.builder.parts, Light(tuple(lamps), above, below), rig, movers, wish.backend)

@@ -90,28 +90,32 @@ class Shader:
         colour = np.empty((len(directions), 3), np.float32)
         normal = np.zeros((len(directions), 3), np.float32)
         for start in range(0, len(directions), _BLOCK):
-            rays = np.arange(start, min(start + _BLOCK, len(directions)))
+            rays = slice(start, min(start + _BLOCK, len(directions)))
             self._shade(view, origins, directions, hits, rays, pixel_rad, colour, normal)
         return colour, normal
 
     def _shade(
         self, view: View, origins: Float64, directions: Float64, hits: Hits,
-        rays: npt.NDArray[np.intp], pixel_rad: float, colour: Float32, normal: Float32,
+        rays: slice, pixel_rad: float, colour: Float32, normal: Float32,
     ) -> None:  # fmt: skip
         """Fill in colour and normal of some of the rays."""
         directions, face = directions[rays], hits.face[rays]
         length = np.sqrt(np.einsum('ij,ij->i', directions, directions))
         unit = (directions / length[:, None]).astype(np.float32)
-        sky = np.flatnonzero(face < 0)
-        colour[rays[sky]] = self.sky(unit[sky])
-        seen = np.flatnonzero(face >= 0)
-        if len(seen):
-            number, unit, t = rays[seen], unit[seen], hits.t[rays[seen]]
-            start = origins if origins.ndim == 1 else origins[number]
-            points = directions[seen] * t[:, None] + start
-            distance = (t * length[seen]).astype(np.float32)
+        is_sky = face < 0
+        number: slice | npt.NDArray[np.intp] = rays
+        if is_sky.any():
+            sky, seen = np.flatnonzero(is_sky), np.flatnonzero(~is_sky)
+            colour[rays.start + sky] = self.sky(unit[sky])
+            number = rays.start + seen
+            directions, unit, face, length = (
+                values[seen] for values in (directions, unit, face, length)
+            )
+        if len(face):
+            t, start = hits.t[number], origins if origins.ndim == 1 else origins[number]
+            distance = (t * length).astype(np.float32)
             colour[number], normal[number] = self._surface(
-                view.of(number), points, unit, face[seen], distance,
+                view.of(number), directions * t[:, None] + start, unit, face, distance,
                 distance * np.float32(pixel_rad),
             )  # fmt: skip
 
@@ -220,9 +224,9 @@ def daylight(rng: np.random.Generator, wild: float = 0.0) -> Light:
     if rng.random() >= wild:
         return Light(
             (_sun(azimuth, elevation, (2.05, 1.90, 1.66)),),
-            above=(0.45, 0.53, 0.66),
-            below=(0.26, 0.25, 0.23),
-            haze_m=320.0,
+            above=(0.29, 0.35, 0.45),
+            below=(0.14, 0.13, 0.11),
+            haze_m=1200.0,
         )
     tint = np.clip(1 + 0.12 * rng.standard_normal(3), 0.5, 1.5)
     sky = rng.uniform(0.25, 1.1) * np.clip(1 + 0.15 * rng.standard_normal(3), 0.5, 1.5)

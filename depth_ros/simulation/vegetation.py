@@ -52,7 +52,7 @@ def bush(place: Builder, palette: Palette, rng: np.random.Generator, size_m: Vec
     """A shrub of a length, width and height, in flower at times."""
     green, size = palette('leaves' if rng.random() < 0.5 else 'hedge'), np.array(size_m)
     for _ in range(3):
-        x, y, z = size * rng.normal((0, 0, 0.34), (0.2, 0.2, 0.03))
+        x, y, z = size * rng.normal((0, 0, 0.3), (0.2, 0.2, 0.03))
         _foliage(place, rng, (x, y, z), 0.9 * size * rng.uniform(0.8, 1), green, 65)
     if rng.random() < 0.3:
         at, wide = (0, 0, 0.5 * size_m[2]), tuple(1.05 * size)

@@ -125,7 +125,7 @@ class Moment:
     ) -> None:
         self._world, self._poses, self._number = world, poses, number
 
-    def of(self, chosen: npt.NDArray[np.intp]) -> Moment:
+    def of(self, chosen: npt.NDArray[np.intp] | slice) -> Moment:
         """The world at the times of chosen rays."""
         if self._number is None:
             return self
@@ -134,7 +134,7 @@ class Moment:
     def cast(self, origins: Float64, directions: Float64, limit: float = np.inf) -> Hits:
         """Nearest hits of rays, as `raycast.Caster.cast`."""
         hits = self._world.standing.cast(origins, directions, limit)
-        length = np.einsum('ij,ij->i', directions, directions)
+        length = _lengths(directions)
         for mover in range(len(self._poses)):
             near = self._near(mover, origins, directions, length)
             if not len(near):
@@ -151,7 +151,7 @@ class Moment:
         """Whether something is between points (N, 3) and a lamp (3,)."""
         blocked = self._world.standing.blocked(points, lamp)
         towards = lamp - points
-        length = np.einsum('ij,ij->i', towards, towards)
+        length = _lengths(towards)
         for mover in range(len(self._poses)):
             near = self._near(mover, points, towards, length)
             near = near[~blocked[near]]
@@ -180,7 +180,7 @@ class Moment:
     def _near(
         self, mover: int, origins: Float64, directions: Float64, length: Float64
     ) -> npt.NDArray[np.intp]:
-        """Which rays, whose squared lengths (N,) are given, pass the sphere around a mover."""
+        """Which rays, whose lengths (N,) are given, pass the sphere around a mover."""
         poses, (_, _, middle, radius) = self._poses[mover], self._world.moving[mover]
         places = poses[:, :3, :3] @ middle + poses[:, :3, 3]
         offset = (places[0] if self._number is None else places[self._number]) - origins
@@ -189,7 +189,9 @@ class Moment:
         else:
             along = np.einsum('ij,ij->i', offset, directions)
             outside = np.einsum('ij,ij->i', offset, offset) - radius**2
-        return np.flatnonzero((outside <= 0) | ((along > 0) & (along**2 >= outside * length)))
+        # From outside, the line has to pass and the ray to go towards the sphere.
+        needed = np.where(outside > 0, np.sqrt(np.maximum(outside, 0)), -np.inf)
+        return np.flatnonzero(along >= needed * length)
 
     def _into(
         self, mover: int, points: Float64, chosen: npt.NDArray[np.intp]
@@ -200,6 +202,10 @@ class Moment:
         turn = np.swapaxes(pose[..., :3, :3], -1, -2)
         points = points if points.ndim == 1 else points[chosen]
         return turn, _turned(points - pose[..., :3, 3], turn)
+
+
+def _lengths(vectors: Float64) -> Float64:
+    return np.sqrt(np.einsum('ij,ij->i', vectors, vectors))
 
 
 def _turned(vectors: npt.NDArray[np.floating], turn: Float64) -> Float64:

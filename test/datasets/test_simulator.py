@@ -170,11 +170,16 @@ def test_rectified_image_of_a_lens_is_the_pinhole_image(lens):
     bent = small(lens=lens, image_noise=0.0).sample(0)
     straight = small(image_noise=0.0).sample(0)
     assert bent.frame.camera.distortion_model == lens
-    expected = straight.frame.image.astype(float)
-    rectified = rectify_image(bent.frame.image, bent.frame.camera)
+    images = (
+        straight.frame.image,
+        bent.frame.image,
+        rectify_image(bent.frame.image, bent.frame.camera),
+    )
+    # Blurred, since what is finer than two pixels is lost on the way.
+    expected, raw, rectified = (cv2.GaussianBlur(i.astype(float), (0, 0), 2) for i in images)
     error = np.abs(rectified - expected).mean()
     assert error < 5
-    assert np.abs(bent.frame.image - expected).mean() > 3 * error
+    assert np.abs(raw - expected).mean() > 3 * error
     np.testing.assert_array_equal(bent.depth_gt_m, straight.depth_gt_m)
     np.testing.assert_array_equal(bent.frame.points, straight.frame.points)
 
@@ -279,3 +284,13 @@ def test_every_setting_is_in_the_documentation():
         if name not in words and name.removeprefix('sweep.') not in words
     ]  # fmt: skip
     assert not missing
+
+
+def test_a_tilted_camera_looks_farther_down():
+    level, tilted = (
+        small(tilt_deg=tilt_deg).rig.T_rig_camera['camera'] for tilt_deg in (0.0, 20.0)
+    )
+    turned = np.degrees(np.arccos(level[:3, 2] @ tilted[:3, 2]))
+    np.testing.assert_allclose(turned, 20.0)
+    assert tilted[2, 2] < level[2, 2] < 0  # of the axis of the camera, up in the rig's frame
+    np.testing.assert_array_equal(tilted[:3, 3], level[:3, 3])
