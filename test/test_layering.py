@@ -34,7 +34,7 @@ ALLOWED = {
     'nodes': CORE,
     'simulation': {'errors', 'settings', 'frame', 'geometry'},
     'datasets': CORE | {'simulation'},
-    'evaluation': CORE | {'datasets'},
+    'evaluation': CORE | {'simulation', 'datasets'},
     'training': CORE | {'simulation', 'datasets', 'evaluation'},
     'cli': CORE | {'simulation', 'datasets', 'evaluation', 'training', 'nodes'},
 }

@@ -13,6 +13,7 @@ from depth_ros.datasets.lost import LostImage, each, nothing_done
 from depth_ros.errors import ConfigError, DepthRosError, EvaluationError, PipelineError
 from depth_ros.evaluation.metrics import Scores, judged_scores, mean_scores, score_image
 from depth_ros.evaluation.protocols import SETTINGS, Protocol
+from depth_ros.evaluation.support import SupportScores, by_support, mean_support
 from depth_ros.evaluation.thinning import Thinning, image_seed, refuse_without_lidar, split
 from depth_ros.frame import Float32, Frame
 from depth_ros.geometry.resize import resize_sparse
@@ -37,6 +38,7 @@ class ImageResult:
         truth: what judged it: `GROUND_TRUTH`, `HELD_OUT_LIDAR`, or `REMOVED_LIDAR`, what thinning
             took away.
         scores: its scores.
+        support: scores by the distance to the returns that the method was given.
         timings_ms: time by stage.
     """
 
@@ -44,6 +46,7 @@ class ImageResult:
     camera_name: str
     truth: str
     scores: Scores
+    support: SupportScores
     timings_ms: dict[str, float]
 
 
@@ -83,6 +86,11 @@ class Evaluation:
                 f'Images judged by {self.truth} have no common mean; take each kind alone.'
             )
         return mean_scores([image.scores for image in self.images])
+
+    @property
+    def support(self) -> SupportScores:
+        """Scores by the distance to the next return, over all images."""
+        return mean_support([image.support for image in self.images])
 
     @property
     def ms(self) -> dict[str, float]:
@@ -265,10 +273,11 @@ def _score(
             'list`).'
         )
     scores = score_image(estimate.depth_m, estimate.sigma_m, truth_m)
+    support = by_support(estimate.depth_m, estimate.sigma_m, truth_m, view.sparse_m)
     if protocol is not None:
         scores = judged_scores(scores, protocol.judged(estimate.depth_m), truth_m)
     timings_ms = {**watch.timings_ms, **result.timings_ms}
-    return ImageResult(sample.name, sample.camera_name, kind, scores, timings_ms)
+    return ImageResult(sample.name, sample.camera_name, kind, scores, support, timings_ms)
 
 
 def _median_ms(images: Sequence[ImageResult]) -> dict[str, float]:

@@ -1,12 +1,14 @@
-"""Less LiDAR than a dataset has: fewer scan lines, or a few random points; and what judges it."""
+"""Less LiDAR than a dataset has: fewer scan lines, points, a rosette; and what judges it."""
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from depth_ros.datasets.base import Sample
@@ -20,9 +22,11 @@ from depth_ros.datasets.scan_lines import (
 )
 from depth_ros.errors import EvaluationError
 from depth_ros.frame import Bool, Float32, Frame
+from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.projection import project_lidar
 from depth_ros.methods.base import DepthMethod
 from depth_ros.pipeline.calibration import hold_out
+from depth_ros.simulation.lidar import Lidar, LidarConfig
 
 JUDGING_LINES = 8
 """Where a row gets all scan lines, every eighth judges instead, if no other row gets it."""
@@ -34,17 +38,22 @@ class Thinning(NamedTuple):
     Attributes:
         lines: number of scan lines that are left, evenly taken.
         points: number of random points that are left.
+        rosette: what is left lies where a solid-state LiDAR's shots are, see `in_rosette`.
     """
 
     lines: int | None = None
     points: int | None = None
+    rosette: bool = False
 
     @property
     def label(self) -> str:
         """Such as `16 lines`."""
-        if self.lines is None:
-            return 'all' if self.points is None else f'{self.points} points'
-        return f'{self.lines} lines' + (f', {self.points} points' if self.points else '')
+        named = (
+            f'{self.lines} lines' if self.lines is not None else '',
+            'rosette' if self.rosette else '',
+            f'{self.points} points' if self.points is not None else '',
+        )
+        return ', '.join(filter(None, named)) or 'all'
 
     def frame(self, sample: Sample, seed: int = 0) -> Frame:
         """The frame of a sample with what is left of its LiDAR; errors are those of the steps."""
@@ -53,7 +62,11 @@ class Thinning(NamedTuple):
         return self.sampled(sample, seed)
 
     def sampled(self, sample: Sample, seed: int) -> Frame:
-        """The frame of a sample with so many `points`, if a number of them is set."""
+        """The frame of a sample with what is in the `rosette`, and so many `points`, if set."""
+        if self.rosette:
+            depth_m = _known_depth(sample)
+            where = in_rosette(sample.frame.camera.rectified, image_seed(sample, seed))
+            sample = replace(sample, frame=_with_depth(sample.frame, depth_m * where))
         return sample.frame if self.points is None else sampled_frame(sample, self.points, seed)
 
 
@@ -118,17 +131,31 @@ def sampled_frame(sample: Sample, points: int, seed: int = 0) -> Frame:
     """
     if points < 1:
         raise EvaluationError(f'points must be at least 1, got {points}.')
-    depth_m = _sparse_depth(sample.frame)
-    if depth_m is None:
-        depth_m = sample.depth_gt_m
-    if depth_m is None:
-        raise EvaluationError('there are no returns and no truth to take points from.')
-    known = np.flatnonzero(np.isfinite(depth_m) & (depth_m > 0))
+    depth_m = _known_depth(sample)
+    known = np.flatnonzero(depth_m)
     rng = np.random.default_rng(image_seed(sample, seed))
     chosen = rng.choice(known, min(points, known.size), replace=False)
     sparse_m = np.zeros_like(depth_m)
     sparse_m.flat[chosen] = depth_m.flat[chosen]
     return _with_depth(sample.frame, sparse_m)
+
+
+def in_rosette(camera: Intrinsics, seed: tuple[int, int]) -> Bool:
+    """Pixels (H, W) that shots of a rosette over the whole image hit, or their neighbours do."""
+    fov_deg = [
+        math.degrees(2 * math.atan(side / (2 * f)))
+        for side, f in ((camera.width, camera.fx), (camera.height, camera.fy))
+    ]
+    lidar = LidarConfig(
+        pattern='solid_state', fov_h_deg=min(fov_deg[0], 120.0), fov_v_deg=min(fov_deg[1], 120.0)
+    )
+    beams = Lidar(lidar).beams(int(np.random.default_rng(seed).integers(1 << 16))).directions
+    u = np.rint((camera.width - 1) / 2 - camera.fx * beams[:, 1] / beams[:, 0]).astype(int)
+    v = np.rint((camera.height - 1) / 2 - camera.fy * beams[:, 2] / beams[:, 0]).astype(int)
+    inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+    hit = np.zeros((camera.height, camera.width), np.uint8)
+    hit[v[inside], u[inside]] = 1
+    return cv2.dilate(hit, np.ones((3, 3), np.uint8)) > 0
 
 
 def split(
@@ -229,6 +256,20 @@ def _depth_of(frame: Frame) -> Float32:
     depth_m = _sparse_depth(frame)
     assert depth_m is not None
     return depth_m
+
+
+def _known_depth(sample: Sample) -> Float32:
+    """Depth (H, W) of the LiDAR returns of a sample, or its truth without LiDAR; 0 = none.
+
+    Raises:
+        EvaluationError: there is neither.
+    """
+    depth_m = _sparse_depth(sample.frame)
+    if depth_m is None:
+        depth_m = sample.depth_gt_m
+    if depth_m is None:
+        raise EvaluationError('there are no returns and no truth to take points from.')
+    return np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, np.float32(0))
 
 
 def _sparse_depth(frame: Frame) -> Float32 | None:

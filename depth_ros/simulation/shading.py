@@ -108,9 +108,8 @@ class Shader:
             sky, seen = np.flatnonzero(is_sky), np.flatnonzero(~is_sky)
             colour[rays.start + sky] = self.sky(unit[sky])
             number = rays.start + seen
-            directions, unit, face, length = (
-                values[seen] for values in (directions, unit, face, length)
-            )
+            directions, unit = directions[seen], unit[seen]
+            face, length = face[seen], length[seen]
         if len(face):
             t, start = hits.t[number], origins if origins.ndim == 1 else origins[number]
             distance = (t * length).astype(np.float32)

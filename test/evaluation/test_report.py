@@ -12,6 +12,7 @@ from depth_ros.errors import EvaluationError
 from depth_ros.evaluation.evaluate import Evaluation, ImageResult
 from depth_ros.evaluation.metrics import Scores
 from depth_ros.evaluation.report import table, to_json, write_json
+from depth_ros.evaluation.support import SupportScores
 
 KEYS = [
     'method',
@@ -63,12 +64,13 @@ SCORES = Scores(
     rmse_filled_mm=1100.0,
     mae_filled_mm=260.0,
 )
+SUPPORT = SupportScores(*np.zeros((6, 4)))
 
 
 def test_json_has_exactly_the_keys_that_are_promised(tmp_path):
     path = tmp_path / 'deep' / 'guided.json'
     timings_ms = {'project': 4.2, 'complete': np.float64(10)}
-    image = ImageResult('left_0', 'left', 'depth_gt', SCORES, timings_ms)
+    image = ImageResult('left_0', 'left', 'depth_gt', SCORES, SUPPORT, timings_ms)
     lost = LostImage('left_1', 'left', 'b.png: no such image.')
     write_json(path, to_json(Evaluation('guided', True, (image,), (lost,))))
     read = json.loads(path.read_text())

@@ -100,6 +100,7 @@ def test_lines_then_points():
 @pytest.mark.parametrize(
     ('thinning', 'label'),
     [
+        (Thinning(rosette=True), 'rosette'),
         (Thinning(), 'all'),
         (Thinning(lines=16), '16 lines'),
         (Thinning(points=500), '500 points'),
@@ -189,3 +190,24 @@ def test_without_lidar_nothing_can_be_split():
     for row, match in ((Thinning(lines=8), 'no LiDAR whose'), (Thinning(points=9), 'neither')):
         with pytest.raises(EvaluationError, match=match):
             split(sample(), row, [row], share=0.1)
+
+
+def test_a_rosette_leaves_what_its_shots_hit():
+    """The same depths, fewer, all over the image, and others in another image."""
+    camera = Camera(Intrinsics(640, 480, 500.0, 500.0, 319.5, 239.5))
+    dense_m = np.random.default_rng(0).uniform(1, 9, (480, 640)).astype(np.float32)
+    frame = Frame(np.zeros((480, 640, 3), np.uint8), camera, 0)
+    room = Sample('cam_0', 'cam', frame, dense_m)
+    thinned_m = Thinning(rosette=True).frame(room).sparse_m
+    kept = thinned_m > 0
+    np.testing.assert_array_equal(thinned_m[kept], dense_m[kept])
+    assert 0.1 < kept.mean() < 0.6  # 24,000 shots and their neighbours
+    middle = kept[120:360, 160:480]
+    assert kept.mean() < middle.mean()  # a rosette's shots are densest there
+    assert min(half.mean() for half in np.array_split(middle, 4)) > 0.1
+    np.testing.assert_array_equal(Thinning(rosette=True).frame(room).sparse_m, thinned_m)
+    other_m = Thinning(rosette=True).frame(replace(room, name='cam_1')).sparse_m
+    assert ((other_m > 0) != kept).any()
+    few_m = Thinning(rosette=True, points=50).frame(room).sparse_m
+    assert np.count_nonzero(few_m) == 50
+    assert not few_m[~kept].any()
