@@ -25,8 +25,8 @@ _STEP_M = 2e-5
 _FAR_M = 1e30
 _BLOCK = 16384  # rays at once, whose arrays stay in the processor's cache
 
-Triangles = tuple[Float64, Int32, Int32]
-"""Corners (V, 3), faces (T, 3), and the face of the solid that each triangle leads to."""
+Triangles = tuple[Float64, Int32]
+"""Corners (T, 3, 3), and the face of the solid that each triangle leads to."""
 
 
 class EmbreeCaster:
@@ -42,24 +42,17 @@ class EmbreeCaster:
         from embreex.rtcore_scene import EmbreeScene
 
         self._parts = parts
-        corners = [parts.corners.reshape(-1, 3)]
-        triangles = [np.arange(3 * len(parts.corners), dtype=np.int32).reshape(-1, 3)]
-        faces = [parts.corner_face]
-        count = 3 * len(parts.corners)
+        triangles, faces = [parts.corners], [parts.corner_face]
         for number, shape in enumerate(SHAPES):
             chosen = np.flatnonzero(parts.shape == number)
-            hull, hull_faces, leads_to = _hull(shape)
+            hull, leads_to = _hull(shape)
             size = parts.half_size[chosen] + (0.0 if shape == 'box' else _GROW_M)
-            placed = np.einsum('sij,vj,sj->svi', parts.rotation[chosen], hull, size)
-            corners.append((placed + parts.center[chosen, None]).reshape(-1, 3))
-            start = count + len(hull) * np.arange(len(chosen), dtype=np.int32)
-            triangles.append((start[:, None, None] + hull_faces).reshape(-1, 3))
+            placed = np.einsum('sij,kj,sj->ski', parts.rotation[chosen], hull.reshape(-1, 3), size)
+            placed += parts.center[chosen, None]
+            triangles.append(placed.reshape(-1, 3, 3))
             faces.append((parts.first_face[chosen, None] + leads_to).ravel())
-            count += len(hull) * len(chosen)
         self._scene: Any = EmbreeScene()
-        vertices = np.concatenate(corners).astype(np.float32)
-        indices = np.concatenate(triangles).astype(np.int32)
-        self._mesh = TriangleMesh(self._scene, vertices, indices)
+        self._mesh = TriangleMesh(self._scene, np.concatenate(triangles).astype(np.float32))
         # The last row of these is of no face: what has the number -1 is hit nowhere.
         self._face = np.append(np.concatenate(faces).astype(np.int32), np.int32(-1))
         self._normal = np.concatenate((parts.normal, np.zeros((1, 3))))
@@ -194,13 +187,13 @@ def _box() -> Triangles:
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
     quads = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
     faces = [face for a, b, c, d in quads for face in ((a, b, c), (a, c, d))]
-    return corners, np.array(faces, np.int32), np.repeat(np.arange(6, dtype=np.int32), 2)
+    return corners[np.array(faces)], np.repeat(np.arange(6, dtype=np.int32), 2)
 
 
 def _prism(sides: int) -> Triangles:
     angle = np.arange(sides) * (2 * np.pi / sides)
     ring = np.stack((np.cos(angle), np.sin(angle)), axis=1) / np.cos(np.pi / sides)
-    ends = [np.column_stack((ring, np.full(sides, z))) for z in (-1.0, 1.0)]
+    ends = np.concatenate([np.column_stack((ring, np.full(sides, z))) for z in (-1.0, 1.0)])
     this = np.arange(sides)
     following = (this + 1) % sides
     fan = np.arange(1, sides - 1)
@@ -210,8 +203,8 @@ def _prism(sides: int) -> Triangles:
         np.column_stack((0 * fan, fan, fan + 1)),
         np.column_stack((0 * fan, fan, fan + 1)) + sides,
     ]
-    triangles = np.concatenate(faces).astype(np.int32)
-    return np.concatenate(ends), triangles, np.zeros(len(triangles), np.int32)
+    triangles = ends[np.concatenate(faces)]
+    return triangles, np.zeros(len(triangles), np.int32)
 
 
 def _geodesic(cuts: int) -> Triangles:
@@ -238,6 +231,5 @@ def _geodesic(cuts: int) -> Triangles:
         corners = np.concatenate([np.stack(quarter, axis=1) for quarter in quarters])
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    vertices = corners.reshape(-1, 3) / np.abs(np.einsum('ij,ij->i', normal, corners[:, 0])).min()
-    count = len(corners)
-    return vertices, np.arange(3 * count, dtype=np.int32).reshape(-1, 3), np.zeros(count, np.int32)
+    inside = np.abs(np.einsum('ij,ij->i', normal, corners[:, 0])).min()
+    return corners / inside, np.zeros(len(corners), np.int32)

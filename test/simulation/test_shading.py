@@ -243,7 +243,7 @@ def test_a_fair_day_has_a_high_sun_and_little_haze() -> None:
         (lamp,) = light.lamps
         towards = lamp.position / np.linalg.norm(lamp.position)
         assert math.sin(math.radians(35)) <= towards[2] <= math.sin(math.radians(60))
-        assert light.haze_m == 320
+        assert light.haze_m == 1200
 
 
 def test_wild_light_comes_from_above_in_any_colour() -> None:
@@ -261,7 +261,7 @@ def test_wild_light_comes_from_above_in_any_colour() -> None:
     for light in lights:
         assert min(*light.above, *light.below, *light.horizon, *light.zenith) > 0
     assert min(min(lamp.colour) for lamp in suns) > 0
-    half = [daylight(rng, wild=0.5).haze_m == 320 for _ in range(400)]
+    half = [daylight(rng, wild=0.5).haze_m == 1200 for _ in range(400)]
     assert np.mean(half) == pytest.approx(0.5, abs=0.075)
 
 
