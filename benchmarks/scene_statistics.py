@@ -198,7 +198,7 @@ def _ranges(title: str, real: dict[str, Statistics], made: dict[str, Statistics]
     panel = _panel(title, real, made)
     left, right = 260, 480
     for row, name in enumerate(next(iter(real.values())).values):
-        y = 80 + 29 * row
+        y = 80 + 27 * row
         medians = [found.medians[name] for found in real.values()]
         low, high = min(medians), max(medians)
 

@@ -73,6 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'full turn; without ground truth the others judge',
     )
     parser.add_argument(
+        '--rosette',
+        action='store_true',
+        help='take what lies where a solid-state LiDAR would shoot, of the returns or, without '
+        'LiDAR, of the truth',
+    )
+    parser.add_argument(
         '--ablation',
         action='store_true',
         help='one table over 64, 32, 16, 8 lines and 500, 100 points, as far as the LiDAR has '
@@ -133,11 +139,15 @@ def main(args: argparse.Namespace) -> int:
 def _refuse_contradictions(args: argparse.Namespace) -> None:
     if args.results and args.protocol != 'kitti-dc':
         raise ConfigError('--results are those of a benchmark: give --protocol kitti-dc, too.')
-    thinned = (args.lines, args.points) != (None, None)
+    thinned = _thinning(args) != Thinning()
     if args.results and (args.ablation or thinned or args.json):
         raise ConfigError('--results scores nothing and takes all LiDAR; give it without others.')
     if args.ablation and thinned:
-        raise ConfigError('--ablation goes through its own --lines and --points; leave them out.')
+        raise ConfigError('--ablation thins the LiDAR in its own steps; leave the others out.')
+
+
+def _thinning(args: argparse.Namespace) -> Thinning:
+    return Thinning(args.lines, args.points, args.rosette)
 
 
 def _methods(args: argparse.Namespace) -> list[str]:
@@ -151,8 +161,7 @@ def _scores(
     args: argparse.Namespace, dataset: Dataset, configs: dict[str, PipelineConfig]
 ) -> tuple[Any, list[Evaluation]]:
     """Judge and print; the JSON of it, and what it is of."""
-    thinned = (args.lines, args.points) != (None, None)
-    thinning = Thinning(args.lines, args.points) if thinned else None
+    thinning = _thinning(args)
     protocol = PROTOCOLS[args.protocol] if args.protocol else None
     evaluations = []
     for method, config in configs.items():
@@ -162,7 +171,7 @@ def _scores(
                 config,
                 held_out_share=args.held_out,
                 seed=args.seed,
-                thinning=thinning,
+                thinning=None if thinning == Thinning() else thinning,
                 protocol=protocol,
                 progress=progress,
             )

@@ -102,6 +102,7 @@ def rings(wall: Path) -> Path:
 def test_lines_and_points(rings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['eval', str(rings), '--lines', '8', '--points', '300', '--limit', '1']) == 0
     assert main(['eval', str(rings), '--lines', '5', '--limit', '1']) == 0
+    assert main(['eval', str(rings), '--rosette', '--limit', '1', '--method', 'nearest']) == 0
     assert main(['eval', str(rings), '--lines', '32']) == 2
     assert 'has 16 lines and cannot be thinned to 32' in capsys.readouterr().err
     assert main(['eval', str(rings), '--lines', '0']) == 2
@@ -146,8 +147,9 @@ def test_ablation_adds_the_baseline(
             ['--protocol', 'kitti-dc', '--results', 'out', '--lines', '16'],
             '--results scores nothing and takes all LiDAR',
         ),
-        (['--ablation', '--lines', '16'], '--ablation goes through its own'),
-        (['--ablation', '--points', '9'], '--ablation goes through its own'),
+        (['--ablation', '--lines', '16'], '--ablation thins the LiDAR in its own steps'),
+        (['--ablation', '--rosette'], '--ablation thins the LiDAR in its own steps'),
+        (['--ablation', '--points', '9'], '--ablation thins the LiDAR in its own steps'),
         (['--protocol', 'nyu'], 'NYUv2 has images of 640x480 pixels, got 192x128'),
         (['--protocol', 'kitti-dc'], '192x128 pixels has no window of 1216x352'),
     ],
