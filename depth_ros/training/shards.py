@@ -39,7 +39,7 @@ STEP_M = 1 / 500
 _TOO_FAR = 65535  # steps of returns that are farther
 VIEWS = 6
 """Views of a world, since building it costs as much as one of them."""
-WORLD = 2
+WORLD = 3
 """Version of the worlds: shards of another one are not mixed with these."""
 MAX_DEPTH_M = 130.0
 """What is farther has no truth."""
