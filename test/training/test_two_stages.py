@@ -93,7 +93,7 @@ def real() -> tuple[Examples, Examples]:
 @pytest.fixture(scope='module')
 def images() -> Pretraining:
     """Images of rooms and their teacher; scanned anew each time."""
-    room = Simulator(scene='indoor', frames=6, rate_hz=0.25, width=192, height=112)
+    room = Simulator(scene='indoor', frames=12, rate_hz=0.25, width=192, height=112)
     return Pretraining(room, Disturbed(), *SIZE)
 
 
@@ -124,12 +124,12 @@ def test_both_stages_learn_what_holds_elsewhere_and_the_second_one_the_real_doma
 ) -> None:
     learned, judged = real
     pretraining = Task(
-        LiteStudent(), Part(images, range(1, 6)), Part(Fixed(images), range(1)), LITE
+        LiteStudent(), Part(images, range(3, 12)), Part(Fixed(images), range(3)), LITE
     )
     before = untrained(pretraining, tmp_path / 'untrained')
     after = run(tmp_path / 'stage_1', pretraining, 160)
     assert after[-1]['loss'] < before['loss']
-    assert after[-1]['log_l1'] < 0.95 * before['log_l1']
+    assert after[-1]['log_l1'] < 0.97 * before['log_l1']
 
     weights = {'student.weights': str(tmp_path / 'stage_1/last.safetensors')}
     finetuning = Task(LiteStudent(), learned, judged, LITE_FINETUNING)
