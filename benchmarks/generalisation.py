@@ -2,25 +2,22 @@
 
 Run: python3 benchmarks/generalisation.py [--json FILE] [--only fit|judge] [--set NAME ...]
      [--images 6] [--method lite]
-Real sets lie in $DEPTH_ROS_DATA (default ../shared) data/. Constants and choices may come from
-the `FIT` sets and from simulation; claims come from the `JUDGE` sets, and from the worst row of
-all.
+Real sets lie in $DEPTH_ROS_DATA (default ../shared) data/; real_sets.py says which ones constants
+may be fitted on, and which ones judge. Claims come from those, and from the worst row of all.
 
 Each set is given with all its scan lines, 32, 16 and 8 of them, as a rosette, and as 500, 200 and
-100 points, to the method that is judged (`--method`), to what it has to beat (`RIVALS`), and to
-each with sigma as it is stated and calibrated online. Without truth, returns that no row gets
-judge.
+100 points, to the method that is judged (`--method`) and to what it has to beat (`RIVALS`),
+without and with online calibration of sigma. Without truth, returns that no row gets judge.
 
 `ratio` is that of the judged method to the best of its rivals, and rows go by it, the worst
 first. A second table has the error by the distance to the next return; the last lines count on
-how many rows the promises of the README hold.
+how many rows the default is to be what it should.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from real_sets import FIT, JUDGE, ROOT, part_of, spread
 
 from depth_ros.datasets.base import Dataset, Sample
 from depth_ros.datasets.open import open_dataset
@@ -40,17 +38,6 @@ from depth_ros.evaluation.thinning import Thinning
 from depth_ros.methods.registry import METHODS
 from depth_ros.pipeline.config import PipelineConfig
 
-ROOT = Path(os.environ.get('DEPTH_ROS_DATA') or Path(__file__).resolve().parents[2] / 'shared')
-FIT = (
-    *('kitti_dc_drive0001', 'kitti_dc_m3d', 'kitti_obj_0926_a', 'kitti_obj_000001'),
-    *('pjlab_road_manual', 'ddad_scene01', 'nyu_m3d', 'rgbd_7scenes_a', 'rgbd_icl_living'),
-    'rgbd_arc_bin',
-)
-JUDGE = (
-    *('kitti_gt_0926_0009', 'kitti_gt_0930_0016', 'kitti_odo00_1003_0027', 'kitti_obj_0929'),
-    *('kitti_obj_000004', 'kitti_seq_traffic_a', 'pjlab_road_auto3', 'acfr_vlp16_lab'),
-    *('rgbd_nyu_a', 'rgbd_tum_fr3', 'rgbd_redwood_lr', 'rgbd_graspnet'),
-)
 RIVALS = ('guided', *BASELINES)
 EXTRA = (Thinning(rosette=True), *(Thinning(points=count) for count in (500, 200, 100)))
 GAUSS = 0.683, 0.954
@@ -79,8 +66,7 @@ class Some:
 
     def sample(self, index: int) -> Sample:
         """One of them."""
-        places = np.linspace(0, len(self.whole) - 1, len(self)).round().astype(int)
-        return self.whole.sample(int(places[index]))
+        return self.whole.sample(spread(len(self.whole), self.images)[index])
 
 
 def steps_of(sample: Sample) -> tuple[Thinning, ...]:
@@ -123,7 +109,7 @@ def _row(
     }
     return {
         'set': name,
-        'may be fitted': name in FIT,
+        'part': part_of(name),
         'LiDAR': step.label,
         'judged by': raw.truth,
         'images': len(raw.images),
@@ -164,8 +150,7 @@ def accuracy(rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         rivals = row['rivals']
         shown.append(
-            {key: row[key] for key in ('set', 'LiDAR', 'judged by', 'images')}
-            | {'fit': 'fit' if row['may be fitted'] else ''}
+            {key: row[key] for key in ('set', 'part', 'LiDAR', 'judged by', 'images')}
             | {key: row[key] for key in ('rmse_ratio', 'mae_ratio')}
             | {key: row[key] for key in ('rmse_filled_mm', 'mae_filled_mm')}
             | {name: _pair(rivals[name]) for name in rivals}

@@ -3,10 +3,10 @@
 Run: python3 benchmarks/scene_statistics.py [--figure FILE.png] [--json FILE]
      [--street SOURCE ...] [--room SOURCE ...] [--only fit]
 Real samples lie in $DEPTH_ROS_DATA (default ../shared) data/: streets are KITTI, rooms are of
-depth cameras (NYU, 7-Scenes, TUM, Redwood). Constants may be chosen by the sets of `--only fit`;
-claims come from those of `judge`. A SOURCE is all that `open_dataset` opens. One of the simulator
-gets the camera of the real samples unless it names another, and without `seed=` stands for several
-worlds.
+depth cameras (NYU, 7-Scenes, TUM, Redwood). real_sets.py says by which of them constants may be
+chosen (`--only fit`), and which ones judge. A SOURCE is all that `open_dataset` opens. One of the
+simulator gets the camera of the real samples unless it names another, and without `seed=` stands
+for several worlds.
 
 Both go the same way (scene_measures.py has the statistics): streets are measured by the returns of
 one sweep, less those that something nearer covers, rooms by dense depth.
@@ -17,7 +17,6 @@ The range of the real samples is that of the medians of their sets.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import cv2
 import numpy as np
+from real_sets import ROOT, part_of, spread
 from scene_measures import UNITS, measure
 
 from depth_ros.datasets.base import Sample
@@ -34,7 +34,6 @@ from depth_ros.evaluation.figures import INK_RGB, PAPER_RGB, write_png
 from depth_ros.evaluation.report import markdown, write_json
 from depth_ros.frame import Float64, UInt8
 
-ROOT = Path(os.environ.get('DEPTH_ROS_DATA') or Path(__file__).resolve().parents[2] / 'shared')
 COLOR_CAMERAS = ('image_02', 'image_2')  # of KITTI, which has grey ones before them
 HISTOGRAMS = (  # what of, and the ends of the axis
     ('gradient of the image [grey levels per pixel]', 1.0, 128.0),
@@ -47,8 +46,7 @@ HEIGHT, WIDTH, LEFT, BELOW = 430, 680, 24, 60  # of a panel in pixels, and margi
 class Domain(NamedTuple):
     """Real sets of one kind of scene, and what is simulated beside them by default."""
 
-    fit: tuple[str, ...]
-    judge: tuple[str, ...]
+    sets: tuple[str, ...]
     simulated: str
     settings: str
     by_returns: bool
@@ -63,10 +61,10 @@ class Domain(NamedTuple):
 
 DOMAINS = {
     'street': Domain(
-        ('kitti_dc_drive0001', 'kitti_obj_000001', 'kitti_obj_0926_a'),
         (
-            *('kitti_gt_0926_0009', 'kitti_gt_0930_0016', 'kitti_odo00_1003_0027'),
-            *('kitti_obj_0929', 'kitti_obj_000004', 'kitti_seq_traffic_a'),
+            *('kitti_dc_drive0001', 'kitti_obj_000001', 'kitti_obj_0926_a', 'kitti_gt_0926_0009'),
+            *('kitti_gt_0930_0016', 'kitti_odo00_1003_0027', 'kitti_obj_0929'),
+            *('kitti_obj_000004', 'kitti_seq_traffic_a'),
         ),
         'simulator:street',
         'width=1242&height=375&fov_deg=81.4&frames=4&rate_hz=0.5'
@@ -75,8 +73,7 @@ DOMAINS = {
         depths_m=(2.0, 100.0),
     ),
     'room': Domain(
-        ('nyu_m3d', 'rgbd_7scenes_a'),
-        ('rgbd_nyu_a', 'rgbd_tum_fr3', 'rgbd_redwood_lr'),
+        ('nyu_m3d', 'rgbd_7scenes_a', 'rgbd_nyu_a', 'rgbd_tum_fr3', 'rgbd_redwood_lr'),
         'simulator:indoor',
         'width=640&height=480&fov_deg=63.4&tilt_deg=14&frames=4&rate_hz=0.5',
         by_returns=False,
@@ -127,9 +124,8 @@ def samples_of(names: list[str], images: int) -> Iterator[Sample]:
         if len(known) > 1:
             wanted = next((camera for camera in COLOR_CAMERAS if camera in known), known[0])
             dataset = open_dataset(name, [wanted])
-        count = min(images, len(dataset))
-        for index in np.linspace(0, len(dataset) - 1, count).round().astype(int):
-            yield dataset.sample(int(index))
+        for index in spread(len(dataset), images):
+            yield dataset.sample(index)
 
 
 def verdict(value: float, low: float, high: float) -> str:
@@ -261,8 +257,7 @@ def main() -> None:
         sources = _labels(getattr(options, name))
         if not sources:
             continue
-        both = {'fit': domain.fit, 'judge': domain.judge}
-        sets = both[options.only] if options.only else domain.fit + domain.judge
+        sets = [key for key in domain.sets if options.only in (None, part_of(key))]
 
         def of(source: str, domain: Domain = domain) -> Statistics:
             names = opened(source, domain, options.worlds)

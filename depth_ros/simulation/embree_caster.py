@@ -17,7 +17,7 @@ import numpy.typing as npt
 from depth_ros.errors import import_optional
 from depth_ros.frame import Bool, Float32, Float64
 from depth_ros.simulation.parts import FLAT, SHAPES, Int32, Parts, meet_solids
-from depth_ros.simulation.raycast import Hits
+from depth_ros.simulation.raycast import Hits, lengths
 
 _GROW_M = 1e-3  # by so much hulls are larger than needed: single precision loses no hit
 _STEP = 2e-6  # behind a hull a ray goes on so much farther away, and by `_STEP_M`
@@ -166,7 +166,7 @@ class EmbreeCaster:
 
 def _split(directions: Float64) -> tuple[Float64, Float32]:
     """Lengths (N,) and single precision unit vectors (N, 3) of directions."""
-    length = np.sqrt(np.einsum('ij,ij->i', directions, directions))
+    length = lengths(directions)
     return length, (directions / length[:, None]).astype(np.float32)
 
 

@@ -117,7 +117,8 @@ class Parts:
         self.part = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         self.material, self.materials = self._material_of(parts, counts)
         solids = [part for part in parts if isinstance(part, Solid)]
-        self.solid = np.array([isinstance(part, Solid) for part in parts], bool).nonzero()[0]
+        is_solid = np.array([isinstance(part, Solid) for part in parts], bool)
+        self.solid = np.flatnonzero(is_solid)
         self.first_face = first[self.solid].astype(np.int32)
         self.shape = np.array([SHAPES.index(s.shape) for s in solids], np.int8)
         self.center = np.array([s.center for s in solids]).reshape(-1, 3)
@@ -130,8 +131,6 @@ class Parts:
         meshes = [part for part in parts if isinstance(part, Mesh)]
         corners = [mesh.vertices[mesh.faces].astype(np.float64) for mesh in meshes]
         self.corners = np.concatenate([np.zeros((0, 3, 3)), *corners])
-        is_solid = np.zeros(len(parts), bool)
-        is_solid[self.solid] = True
         self.corner_face = np.flatnonzero(~is_solid[self.part]).astype(np.int32)
         self.kind = np.full(len(self.part), FLAT, np.int8)
         round_ = np.flatnonzero(self.shape != 0)

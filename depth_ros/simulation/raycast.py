@@ -62,6 +62,11 @@ class View(Caster, Protocol):
         ...
 
 
+def lengths(vectors: npt.NDArray[np.floating]) -> Float64:
+    """Lengths (N,) of vectors (N, 3)."""
+    return np.asarray(np.sqrt(np.einsum('ij,ij->i', vectors, vectors)))
+
+
 def make_caster(parts: Parts, backend: str = 'auto') -> Caster:
     """The back end of a name; `auto` takes Embree where it is installed, and NumPy elsewhere.
 

@@ -149,8 +149,8 @@ class _Room:
             for along in self._draw(-0.5, 0.5, int(2 * run)) * run:
                 self._put(hung, wall.at(0, along, self._draw(-0.15, 0.15)))
         area_m2 = 4 * self._bounds[0] * self._bounds[1]
-        for names, per_m2 in ((loose, 14), (_ON_FLOOR, self._draw(4, 16))):
-            alike = _ON_FLOOR_M if names == _ON_FLOOR else None
+        floor = _ON_FLOOR, self._draw(4, 16), _ON_FLOOR_M
+        for names, per_m2, alike in ((loose, 14, None), floor):
             for x, y in self._draw(-1, 1, (int(per_m2 * area_m2), 2)) * self._bounds[:2]:
                 self._put(names, self.builder.at(x, y, 0, self._draw(0, 6)), alike)
 

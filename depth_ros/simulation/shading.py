@@ -10,7 +10,7 @@ import numpy.typing as npt
 from depth_ros.frame import Float32, Float64
 from depth_ros.simulation.materials import Colour
 from depth_ros.simulation.parts import FLAT, SHAPES, Int32, Parts
-from depth_ros.simulation.raycast import Hits, View
+from depth_ros.simulation.raycast import Hits, View, lengths
 from depth_ros.simulation.textures import Atlas
 
 _BLOCK = 16384  # rays at once, whose arrays stay in the processor's cache
@@ -100,7 +100,7 @@ class Shader:
     ) -> None:  # fmt: skip
         """Fill in colour and normal of some of the rays."""
         directions, face = directions[rays], hits.face[rays]
-        length = np.sqrt(np.einsum('ij,ij->i', directions, directions))
+        length = lengths(directions)
         unit = (directions / length[:, None]).astype(np.float32)
         is_sky = face < 0
         number: slice | npt.NDArray[np.intp] = rays

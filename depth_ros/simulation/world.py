@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from depth_ros.frame import Bool, Float32, Float64
 from depth_ros.simulation.parts import Int32, Part, Parts
-from depth_ros.simulation.raycast import Hits, make_caster
+from depth_ros.simulation.raycast import Hits, lengths, make_caster
 from depth_ros.simulation.shading import Light, Shader
 from depth_ros.simulation.trajectory import Trajectory, straight
 
@@ -133,7 +133,7 @@ class Moment:
     def cast(self, origins: Float64, directions: Float64, limit: float = np.inf) -> Hits:
         """Nearest hits of rays, as `raycast.Caster.cast`."""
         hits = self._world.standing.cast(origins, directions, limit)
-        length = _lengths(directions)
+        length = lengths(directions)
         for mover in range(len(self._poses)):
             near = self._near(mover, origins, directions, length)
             if not len(near):
@@ -150,7 +150,7 @@ class Moment:
         """Whether something is between points (N, 3) and a lamp (3,)."""
         blocked = self._world.standing.blocked(points, lamp)
         towards = lamp - points
-        length = _lengths(towards)
+        length = lengths(towards)
         for mover in range(len(self._poses)):
             near = self._near(mover, points, towards, length)
             near = near[~blocked[near]]
@@ -201,10 +201,6 @@ class Moment:
         turn = np.swapaxes(pose[..., :3, :3], -1, -2)
         points = points if points.ndim == 1 else points[chosen]
         return turn, _turned(points - pose[..., :3, 3], turn)
-
-
-def _lengths(vectors: Float64) -> Float64:
-    return np.sqrt(np.einsum('ij,ij->i', vectors, vectors))
 
 
 def _turned(vectors: npt.NDArray[np.floating], turn: Float64) -> Float64:

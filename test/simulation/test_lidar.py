@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import quiet_rig
+from quiet_rig import QUIET
 
 from depth_ros.errors import ConfigError
-from depth_ros.simulation import shapes
 from depth_ros.simulation.builder import Builder
 from depth_ros.simulation.lidar import (
     HDL64_ELEVATIONS_DEG,
@@ -27,15 +28,6 @@ from depth_ros.simulation.trajectory import still
 from depth_ros.simulation.world import World
 
 LIGHT = Material(reflectivity=0.8)  # that for which ranges are stated
-QUIET = LidarConfig(
-    beams=3,
-    lowest_deg=-10.0,
-    highest_deg=10.0,
-    azimuth_step_deg=1.0,
-    range_sigma_m=0.0,
-    drop_out=0.0,
-    max_range_m=1e6,
-)
 
 
 def quiet(**changes: Any) -> LidarConfig:
@@ -43,9 +35,7 @@ def quiet(**changes: Any) -> LidarConfig:
 
 
 def wall(x: float, material: Material = LIGHT, half: float = 1000.0) -> Mesh:
-    span = (-half, half)
-    sheet = shapes.sheet(np.array([[(x, y, z) for y in span] for z in span]))
-    return dataclasses.replace(sheet, material=material)
+    return dataclasses.replace(quiet_rig.wall(x, half), material=material)
 
 
 def shell(radius_m: float, material: Material = LIGHT) -> World:
