@@ -9,7 +9,7 @@ import numpy.typing as npt
 from depth_ros.errors import MethodError
 from depth_ros.frame import Bool, CameraView, DepthEstimate, Float32, UInt8
 from depth_ros.geometry.projection import mean_spacing_px
-from depth_ros.methods.plane_pyramid import Planes, fit_planes, halve, refine, smooth
+from depth_ros.methods.plane_pyramid import Planes, bounded, fit_planes, halve, refine, smooth
 
 MIN_RETURNS = 16
 """Fewer returns cannot say anything about a whole image."""
@@ -71,7 +71,7 @@ def complete(image: UInt8, sparse_m: Float32) -> tuple[Float32, Float32]:
     mask = found.astype(np.float32)
     inverse = np.divide(mask, np.where(found, sparse_m, np.float32(1.0)))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    planes = fit_planes(inverse, mask, grey)
+    planes = bounded(fit_planes(inverse, mask, grey), inverse, mask, mean_spacing_px(sparse_m))
     value, left_out = refine(planes, inverse, mask)
     # Planes may leave the range of what was measured where they run far from any return.
     np.clip(value, 0.9 / sparse_m.max(), 1.1 * inverse.max(), out=value)

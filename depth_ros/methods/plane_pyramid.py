@@ -32,6 +32,10 @@ LUMINANCE_SIGMA = 10.0
 GUIDED_FROM = 2
 """First level, counted from full size = 0, whose prior is steered by the image."""
 COARSEST_PX = 8
+SUPPORT = 3.5
+"""Returns within so many mean spacings of a pixel bound its inverse depth,"""
+BEYOND_SUPPORT = 0.05
+"""but for this share of it: ground between scan lines goes on beyond the last one."""
 MIN_OTHERS = np.float32(0.1)
 """Least weight of the others in a leave-one-out residual, which a lone return would blow up."""
 
@@ -81,6 +85,29 @@ def fit_planes(inverse: Float32, mask: Float32, grey: UInt8) -> Planes:
             prior = _upsample(planes, sums[level].shape)
         planes = _fit(sums[level], counts[level], prior)
     return planes
+
+
+def bounded(planes: Planes, inverse: Float32, mask: Float32, spacing_px: float) -> Planes:
+    """Planes that do not run away from the returns around them.
+
+    Past the last return of a steep surface its plane goes on, beyond all that was measured.
+    Where no return is within `SUPPORT` spacings, there is nothing to tell that by.
+
+    Args:
+        planes: of half the size of the input.
+        inverse: (H, W) inverse depth of the returns [1/m], 0 where none.
+        mask: (H, W) 1 where there is a return, else 0.
+        spacing_px: mean distance between returns in pixels.
+    """
+    sums, counts = halve(inverse), halve(mask)
+    found = counts > 0
+    mean = np.divide(sums, counts, out=np.zeros_like(sums), where=found)
+    window = np.ones((2 * max(round(SUPPORT * spacing_px / 2), 1) + 1,) * 2, np.uint8)
+    highest = cv2.dilate(mean, window)
+    lowest = cv2.erode(np.where(found, mean, np.float32(np.inf)), window)
+    highest = np.where(highest > 0, highest * np.float32(1 + BEYOND_SUPPORT), np.float32(np.inf))
+    lowest = np.where(np.isfinite(lowest), lowest * np.float32(1 - BEYOND_SUPPORT), 0)
+    return planes._replace(value=np.clip(planes.value, lowest, highest))
 
 
 def refine(planes: Planes, inverse: Float32, mask: Float32) -> tuple[Float32, Float32]:
