@@ -44,11 +44,15 @@ class Guided:
         if not self.extrapolate:
             top = top_of_lidar(view.sparse_m)
         depth_m, sigma_m = complete_below(view.image, view.sparse_m, int(top.min()))
+        sigma_m *= SIGMA_SCALE
         above = rows_above(top, view.intrinsics.height)
         depth_m[above] = sigma_m[above] = np.nan
         return DepthEstimate(depth_m, sigma_m)
 
 
+SIGMA_SCALE = np.float32(0.45)
+"""What remains of sigma: its parts are bounds, which seldom hold all at once. Of simulation and the
+sets that may be fitted on: docs/uncertainty.md."""
 FLOOR_M = 0.005
 """Floor of sigma: what remains of a LiDAR's range noise where planes average it."""
 INVERSE_FLOOR = 3e-4
@@ -66,7 +70,7 @@ def complete_below(image: UInt8, sparse_m: Float32, row: int) -> tuple[Float32, 
 
 
 def complete(image: UInt8, sparse_m: Float32) -> tuple[Float32, Float32]:
-    """Depth and raw sigma (H, W) in metres of an image (H, W, 3) and its returns (H, W)."""
+    """Depth and a bound of its sigma (H, W) in metres of an image (H, W, 3) and its returns."""
     found = sparse_m > 0
     mask = found.astype(np.float32)
     inverse = np.divide(mask, np.where(found, sparse_m, np.float32(1.0)))

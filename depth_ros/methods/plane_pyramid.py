@@ -101,12 +101,14 @@ def bounded(planes: Planes, inverse: Float32, mask: Float32, spacing_px: float) 
     """
     sums, counts = halve(inverse), halve(mask)
     found = counts > 0
-    mean = np.divide(sums, counts, out=np.zeros_like(sums), where=found)
+    near, far_m = np.zeros_like(sums), np.zeros_like(sums)
+    np.divide(sums, counts, out=near, where=found)
+    np.divide(counts, sums, out=far_m, where=found)
     window = np.ones((2 * max(round(SUPPORT * spacing_px / 2), 1) + 1,) * 2, np.uint8)
-    highest = cv2.dilate(mean, window)
-    lowest = cv2.erode(np.where(found, mean, np.float32(np.inf)), window)
-    highest = np.where(highest > 0, highest * np.float32(1 + BEYOND_SUPPORT), np.float32(np.inf))
-    lowest = np.where(np.isfinite(lowest), lowest * np.float32(1 - BEYOND_SUPPORT), 0)
+    near, far_m = cv2.dilate(near, window), cv2.dilate(far_m, window)
+    near[near == 0] = np.inf
+    lowest = np.divide(np.float32(1 - BEYOND_SUPPORT), far_m, out=far_m, where=far_m > 0)
+    highest = near * np.float32(1 + BEYOND_SUPPORT)
     return planes._replace(value=np.clip(planes.value, lowest, highest))
 
 

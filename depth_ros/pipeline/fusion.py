@@ -150,12 +150,14 @@ class FusionPipeline:
         raw, on_device = stages_of(self._method).estimate(view, seen_m)
         watch.stage('complete')
         estimate = raw
+        support_px = self.calibrator.support_px(seen_m)
         if raw.kind is DepthKind.METRIC:
-            self.calibrator.update(raw, truth_m)
-            estimate = self.calibrator.apply(raw)
+            estimate = self.calibrator.apply(raw, support_px)
         if on_device is not None:
-            calibrated = self.calibrator.apply_on(on_device.estimate)
+            calibrated = self.calibrator.apply_on(on_device.estimate, support_px)
             on_device = on_device._replace(estimate=calibrated)
+        if raw.kind is DepthKind.METRIC:
+            self.calibrator.update(raw, truth_m, support_px)
         accuracy = self.calibrator.accuracy()
         watch.stage('calibrate')
         self.completed += 1

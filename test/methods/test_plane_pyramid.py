@@ -10,6 +10,7 @@ from depth_ros.methods.plane_pyramid import (
     SIGMA_PX,
     Planes,
     _fit,
+    bounded,
     fit_planes,
     halve,
     refine,
@@ -137,3 +138,28 @@ def test_smoothing_stays_within_its_values_and_follows_them():
 def test_halves_of_an_odd_size_by_hand():
     image = np.array([[1, 3, 8], [5, 7, 4]], np.float32)
     assert halve(image).tolist() == [[4, 3]]  # (8 + 4 + 0 + 0) / 4
+
+
+def test_past_its_last_returns_a_surface_does_not_run_away():
+    """A wall leads away from the camera, and what is behind its end gives no return."""
+    v, u = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]]
+    depth_m = 5 + 0.9 * u
+    mask = ((v % 6 == 2) & (u % 4 == 1) & (u < 24)).astype(np.float32)
+    inverse = (mask / depth_m).astype(np.float32)
+    planes = fit_planes(inverse, mask, np.full(SHAPE, 128, np.uint8))
+    found = bounded(planes, inverse, mask, spacing_px=5.0)
+    last = 1 / depth_m[0, 21]
+    assert planes.value[:, 11:19].min() < 0.85 * last, 'else there is nothing to bound'
+    assert np.all(found.value[:, 11:19] >= 0.95 * last - 1e-6)  # up to 3.5 spacings past it
+    assert np.array_equal(found.value[:, 1:9], planes.value[:, 1:9]), 'where it was measured'
+
+
+def test_where_no_return_is_near_planes_go_on():
+    """Nothing bounds the ground below the last scan line."""
+    mask = np.zeros(SHAPE, np.float32)
+    mask[4] = 1
+    value, zero = np.full((20, 28), 0.5, np.float32), np.zeros((20, 28), np.float32)
+    planes = Planes(value, zero, zero, zero)
+    found = bounded(planes, mask * np.float32(0.1), mask, spacing_px=3.0).value
+    assert np.all(found[:8] == pytest.approx(0.105))  # five rows of half size around that of 4
+    assert np.all(found[8:] == 0.5)

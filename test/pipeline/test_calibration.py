@@ -11,11 +11,18 @@ from depth_ros.frame import DepthEstimate
 from depth_ros.geometry.projection import mean_spacing_px
 from depth_ros.methods.guided import MIN_RETURNS
 from depth_ros.pipeline import calibration
-from depth_ros.pipeline.calibration import EASIER, SigmaCalibrator, hold_out, slopes_m_per_px
+from depth_ros.pipeline.calibration import (
+    MIN_SCALE,
+    SHRUNK,
+    SigmaCalibrator,
+    hold_out,
+    slopes_m_per_px,
+)
 from depth_ros.pipeline.config import CalibrationConfig
 
 RAW_SIGMA_M = 0.1
 SHAPE = (80, 100)
+LEAST = MIN_SCALE**SHRUNK
 
 
 class Stream:
@@ -50,26 +57,45 @@ def heavy_tailed(scale_m):
     return lambda rng, depth_m: scale_m * rng.standard_t(3, depth_m.shape)
 
 
-@pytest.mark.parametrize('factor', [0.2, 1.0, 3.0, 8.0])
-def test_sigma_that_is_off_by_a_factor_is_corrected(factor):
+@pytest.mark.parametrize('factor', [1.0, 3.0, 8.0])
+def test_sigma_that_is_too_small_is_corrected(factor):
     stream = Stream()
-    stream.feed(gaussian(factor * RAW_SIGMA_M), frames=10, nearest_m=5.0)
+    stream.feed(gaussian(factor * RAW_SIGMA_M), frames=25, nearest_m=5.0)
     for depth_m in (6, 7.5, 12, 30, 60, 89):
-        expected_m = EASIER * factor * RAW_SIGMA_M
-        assert stream.sigma_at(depth_m) == pytest.approx(expected_m, rel=0.05)
-    assert stream.calibrator.accuracy().scale == pytest.approx(EASIER * factor, rel=0.05)
+        assert stream.sigma_at(depth_m) == pytest.approx(factor * RAW_SIGMA_M, rel=0.06)
+    assert stream.calibrator.accuracy().scale == pytest.approx(factor, rel=0.06)
+
+
+@pytest.mark.parametrize(('sees_returns', 'power'), [(True, SHRUNK), (False, 1.0)])
+def test_of_a_sigma_that_seems_too_large_a_part_is_believed(sees_returns, power):
+    """Held-out returns flatter a method that completes returns; another one they judge rightly."""
+    stream = Stream()
+    stream.calibrator = SigmaCalibrator(stream.calibrator.config, sees_returns)
+    stream.feed(gaussian(0.4 * RAW_SIGMA_M), frames=10, nearest_m=5.0)
+    for depth_m in (6, 30, 89):
+        assert stream.sigma_at(depth_m) == pytest.approx(0.4**power * RAW_SIGMA_M, rel=0.06)
 
 
 @pytest.mark.parametrize('errors', [gaussian(0.3), heavy_tailed(0.3)])
-def test_calibrated_sigma_covers_the_errors_of_pixels_as_promised(errors):
-    """Those are smaller than the errors at held-out returns, which lie in wider gaps."""
+def test_calibrated_sigma_covers_as_many_errors_as_promised(errors):
+    """Of heavy tails, a few more than 68 % within one sigma, a few less than 95 % within two."""
     stream = Stream()
-    stream.feed(errors)
+    stream.feed(errors, frames=20)
     estimate = stream.estimate()
-    error_m = EASIER * np.abs(errors(stream.rng, estimate.depth_m))
+    error_m = np.abs(errors(stream.rng, estimate.depth_m))
     sigma_m = stream.calibrator.apply(estimate).sigma_m
-    assert 0.66 < (error_m < sigma_m).mean() < 0.82
-    assert 0.94 < (error_m < 2 * sigma_m).mean() < 0.965
+    within_1, within_2 = ((error_m < k * sigma_m).mean() for k in (1, 2))
+    assert within_1 + within_2 == pytest.approx(0.6827 + 0.9545, abs=0.02)
+    assert 0.66 < within_1 < 0.74
+
+
+def test_one_frame_has_the_raw_sigma_and_none_grades_itself():
+    stream = Stream()
+    estimate = stream.estimate()
+    assert stream.calibrator.apply(estimate) is estimate
+    stream.feed(gaussian(0.4), frames=1)
+    assert stream.calibrator.accuracy() is None
+    assert stream.sigma_at(30) > 0.3  # the next frame has what the first one taught
 
 
 def test_each_range_has_its_own_scale(monkeypatch):
@@ -77,7 +103,7 @@ def test_each_range_has_its_own_scale(monkeypatch):
     stream = Stream()
     stream.feed(lambda rng, z: (0.1 + 0.02 * z) * rng.standard_normal(z.shape), frames=10)
     for depth_m in (7.5, 15, 30, 60):
-        assert stream.sigma_at(depth_m) == pytest.approx(EASIER * (0.1 + 0.02 * depth_m), rel=0.12)
+        assert stream.sigma_at(depth_m) == pytest.approx((0.1 + 0.02 * depth_m), rel=0.12)
     between = [stream.sigma_at(depth_m) for depth_m in np.arange(4, 110, 2.0)]
     assert (np.diff(between) > -1e-6).all()
 
@@ -85,7 +111,7 @@ def test_each_range_has_its_own_scale(monkeypatch):
 def test_range_without_returns_takes_the_scale_of_the_others():
     stream = Stream()
     stream.feed(gaussian(0.4), nearest_m=10.0, farthest_m=20.0)
-    assert stream.sigma_at(90) == pytest.approx(EASIER * 0.4, rel=0.05)
+    assert stream.sigma_at(90) == pytest.approx(0.4, rel=0.05)
 
 
 def test_one_wild_return_in_a_range_means_little():
@@ -101,7 +127,7 @@ def test_noise_of_the_returns_is_not_blamed_on_the_estimate():
     """Depth errors of 0.4 m and return noise of 0.3 m look like 0.5 m."""
     stream = Stream(return_noise_m=0.3)
     stream.feed(gaussian(0.5))
-    assert stream.sigma_at(20) == pytest.approx(EASIER * 0.4, rel=0.05)
+    assert stream.sigma_at(20) == pytest.approx(0.4, rel=0.05)
 
 
 @pytest.mark.parametrize('axis', [0, 1])
@@ -113,8 +139,8 @@ def test_on_a_slope_a_return_that_lies_in_the_next_pixel_is_not_blamed_on_the_es
         error_m = 0.5 * stream.rng.standard_normal(SHAPE).astype(np.float32)
         estimate = DepthEstimate(ramp_m, np.full_like(ramp_m, RAW_SIGMA_M))
         stream.calibrator.update(estimate, ramp_m - error_m)
-    assert stream.sigma_at(40) == pytest.approx(EASIER * 0.4, rel=0.05)
-    within_2 = math.erf(2 * math.hypot(EASIER * 0.4, 0.3) / 0.5 / 2**0.5)
+    assert stream.sigma_at(40) == pytest.approx(0.4, rel=0.05)
+    within_2 = math.erf(2 * math.hypot(0.4, 0.3) / 0.5 / 2**0.5)
     assert stream.calibrator.accuracy().coverage_2sigma == pytest.approx(within_2, abs=0.01)
 
 
@@ -126,8 +152,8 @@ def test_errors_within_the_noise_of_returns_do_not_make_sigma_vanish():
         off_m = stream.rng.uniform(-0.5, 0.5, SHAPE).astype(np.float32)
         estimate = DepthEstimate(ramp_m, np.full_like(ramp_m, RAW_SIGMA_M))
         stream.calibrator.update(estimate, ramp_m + off_m)
-    assert stream.sigma_at(40) == pytest.approx(RAW_SIGMA_M / 8, rel=1e-3)
-    assert stream.calibrator.accuracy().scale == pytest.approx(1 / 8)
+    assert stream.sigma_at(40) == pytest.approx(RAW_SIGMA_M * LEAST, rel=0.01)
+    assert stream.calibrator.accuracy().scale == pytest.approx(LEAST, rel=0.01)
 
 
 def test_an_edge_is_no_slope_and_what_is_unknown_has_none():
@@ -149,11 +175,49 @@ def test_a_change_is_followed_within_a_few_memory_lengths():
     stream = Stream(memory_frames=5)
     stream.feed(gaussian(0.1), frames=40)
     stream.feed(gaussian(0.4), frames=1)
-    assert stream.sigma_at(20) < EASIER * 0.35  # one frame is not yet believed
+    assert stream.sigma_at(20) < 0.35  # one frame is not yet believed
     stream.feed(gaussian(0.4), frames=15)
-    assert stream.sigma_at(20) == pytest.approx(EASIER * 0.4, rel=0.1)
+    assert stream.sigma_at(20) == pytest.approx(0.4, rel=0.1)
     stream.feed(gaussian(0.1), frames=25)
-    assert stream.sigma_at(20) == pytest.approx(EASIER * 0.1, rel=0.1)
+    assert stream.sigma_at(20) == pytest.approx(0.1, rel=0.1)
+
+
+def test_sudden_change_is_followed_within_ten_frames():
+    """Errors triple, as when rain sets in."""
+    stream = Stream()
+    stream.feed(gaussian(0.1), frames=60)
+    stream.feed(gaussian(0.3), frames=6)
+    assert 0.25 < stream.sigma_at(45) < 0.4
+    for frames in (4, 20, 60):  # and it stays there while the slower part takes over
+        stream.feed(gaussian(0.3), frames=frames)
+        assert 0.27 < stream.sigma_at(45) < 0.4
+
+
+def test_each_distance_to_support_has_its_own_scale():
+    """Errors are four times as large where the next return is far."""
+    stream = Stream()
+    support_px = np.full((20, 25), 2.0, np.float32)
+    support_px[10:] = 72.0
+    far = np.arange(SHAPE[0])[:, None] >= 40
+    for _ in range(20):
+        estimate = stream.estimate()
+        error_m = np.where(far, 0.8, 0.2) * stream.rng.standard_normal(SHAPE)
+        held_out_m = (estimate.depth_m - error_m).astype(np.float32)
+        stream.calibrator.update(estimate, held_out_m, support_px)
+    sigma_m = stream.calibrator.apply(estimate, support_px).sigma_m
+    assert np.median(sigma_m[:40]) == pytest.approx(0.2, rel=0.1)
+    assert np.median(sigma_m[40:]) == pytest.approx(0.8, rel=0.1)
+
+
+def test_support_is_the_distance_to_the_next_return_that_was_seen():
+    calibrator = SigmaCalibrator(CalibrationConfig())
+    seen_m = np.zeros((41, 60), np.float32)
+    seen_m[1, 2] = seen_m[3, 1] = 7.0
+    support_px = calibrator.support_px(seen_m)
+    assert support_px.shape == (11, 15)
+    assert support_px[0, 0] == 0.0
+    assert support_px[0, 10] == pytest.approx(40, rel=0.05)
+    assert support_px[10, 0] == pytest.approx(40, rel=0.05)
 
 
 def test_live_figures_are_those_of_the_held_out_errors():
@@ -171,16 +235,13 @@ def test_live_figures_are_those_of_the_held_out_errors():
     assert figures.alarm == ''
 
 
-def test_alarm_rises_when_errors_triple_and_falls_when_it_is_learnt():
+def test_alarm_rises_when_errors_are_beyond_what_is_followed_and_falls_when_it_is_learnt():
     stream = Stream(memory_frames=20)
     stream.feed(gaussian(0.1), frames=40)
     assert stream.calibrator.accuracy().alarm == ''
-    stream.feed(gaussian(0.3), frames=8)
-    alarm = stream.calibrator.accuracy().alarm
-    assert alarm.endswith(
-        'of held-out errors lie within 1 sigma, wanted at least 55.0%: sigma is too small'
-    )
-    stream.feed(gaussian(0.3), frames=60)
+    stream.feed(gaussian(3.0), frames=10)
+    assert stream.calibrator.accuracy().alarm.endswith('sigma is too small')
+    stream.feed(gaussian(3.0), frames=60)
     assert stream.calibrator.accuracy().alarm == ''
 
 
@@ -211,14 +272,12 @@ def test_a_sigma_that_was_too_large_is_no_alarm_before_it_is_learnt():
 
 
 def test_few_wide_errors_within_1_sigma_alarm_by_the_second():
-    """Four of five errors are tiny, one of five is three sigma: 80 % lie within 1 and 2."""
-    stream = Stream(memory_frames=100000)
+    """Four of five errors are tiny, one of five is three of the sigma of its frame."""
+    stream = Stream()
     stream.feed(gaussian(0.1), frames=5)
-
-    def errors(rng, depth_m):
-        return np.where(rng.random(depth_m.shape) < 0.2, 0.3, 0.001)
-
-    stream.feed(errors, frames=25)
+    for _ in range(25):
+        wide_m = 3 * stream.sigma_at(45)
+        stream.feed(lambda rng, z: np.where(rng.random(z.shape) < 0.2, wide_m, 0.001), frames=1)  # noqa: B023
     alarm = stream.calibrator.accuracy().alarm
     assert '80.' in alarm or '79.' in alarm
     assert 'within 2 sigma, wanted at least 85.0%' in alarm
@@ -237,7 +296,9 @@ def test_a_sigma_of_zero_gives_figures_and_no_warning(noise_m, error_m, recwarn)
     assert not recwarn.list
     assert figures.coverage_2sigma == (1.0 if error_m == 0.0 else 0.0)
     assert bool(figures.alarm) == (error_m > 0)
-    assert figures.scale == pytest.approx(1 / 8) if error_m == 0.0 else figures.scale > 100
+    assert (
+        figures.scale == pytest.approx(LEAST, rel=0.02) if error_m == 0.0 else figures.scale > 100
+    )
 
 
 def test_figures_tell_of_how_many_frames_they_are():
@@ -254,7 +315,7 @@ def test_calibration_leaves_as_many_returns_as_a_method_needs(count):
     sparse_m.flat[np.arange(count) * 397] = 5.0
     calibrator = SigmaCalibrator(CalibrationConfig(held_out_share=0.1))
     taken = 0
-    for stamp_ns in range(300):
+    for stamp_ns in range(1500):
         seen_m, truth_m = calibrator.hold_out(sparse_m, stamp_ns)
         taken += np.count_nonzero(truth_m)
         assert np.count_nonzero(seen_m) >= min(count, MIN_RETURNS)

@@ -286,7 +286,9 @@ def test_a_frame_crosses_over_once(monkeypatch):
     lost = np.count_nonzero(result.view.sparse_m != download(result.on_device.view.sparse_m))
     assert 10 < lost < 200
     scales_bytes = 4 * (4 * 100 + 1)  # one per quarter of a metre, to 100 m
-    assert crossings.up == [given.points.nbytes, 3 * pixels, 8 * lost, scales_bytes]
+    cells_bytes = 4 * -(-PINHOLE.width // 4) * -(-PINHOLE.height // 4)  # by distance to support
+    frame_bytes = given.points.nbytes, 3 * pixels, 8 * lost
+    assert crossings.up == [*frame_bytes, scales_bytes, cells_bytes]
     # Is there a return, how dense are they (5 integers); then sparse depth, then the estimate.
     assert crossings.down == [1, 40, 4 * pixels, 8 * pixels]
 
