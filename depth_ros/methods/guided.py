@@ -51,8 +51,8 @@ class Guided:
 
 
 SIGMA_SCALE = np.float32(0.45)
-"""What remains of sigma: its parts are bounds, which seldom hold all at once. Of simulation and the
-sets that may be fitted on: docs/uncertainty.md."""
+"""What remains of sigma: its parts are bounds, which seldom hold all at once. Fitted on simulation
+and half of the real sets: docs/uncertainty.md."""
 FLOOR_M = 0.005
 """Floor of sigma: what remains of a LiDAR's range noise where planes average it."""
 INVERSE_FLOOR = 3e-4

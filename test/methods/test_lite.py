@@ -16,7 +16,7 @@ from depth_ros.geometry.camera import Intrinsics
 from depth_ros.methods import lite as method_module
 from depth_ros.methods import network_slot
 from depth_ros.methods.base import Preparable
-from depth_ros.methods.guided import Guided
+from depth_ros.methods.guided import SIGMA_SCALE, Guided
 from depth_ros.methods.lite import Lite
 from depth_ros.models import lite
 
@@ -78,7 +78,8 @@ def test_the_network_sees_the_view_and_what_guided_makes_of_it(
     given, guided = engine.inputs, Guided().estimate(view)
     np.testing.assert_array_equal(given['image'][0, :50, :70], view.image)
     np.testing.assert_array_equal(given['sparse'][0, 0, :50, :70], view.sparse_m)
-    for name, values in (('prior', guided.depth_m), ('prior_sigma', guided.sigma_m)):
+    bound_m = guided.sigma_m / SIGMA_SCALE
+    for name, values in (('prior', guided.depth_m), ('prior_sigma', bound_m)):
         shown = given[name][0, 0, :50, :70]
         np.testing.assert_allclose(shown[guided.valid], values[guided.valid], rtol=1e-5)
         assert np.isfinite(given[name]).all()  # above the LiDAR, too
