@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from depth_ros.frame import DepthEstimate, Float32, Float64
 from depth_ros.geometry.device import DeviceEstimate, upload
 from depth_ros.geometry.projection import mean_spacing_px
+from depth_ros.geometry.slope import slopes_m_per_px
 from depth_ros.methods.guided import MIN_RETURNS
 from depth_ros.pipeline.config import CalibrationConfig
 
@@ -323,23 +323,6 @@ class SigmaCalibrator:
 def _entropy(seed: tuple[int, int]) -> list[int]:
     """Of integers of either sign: a clock may start before 1970."""
     return [number & (2**63 - 1) for number in seed]
-
-
-def slopes_m_per_px(depth_m: Float32, at: npt.NDArray[np.intp]) -> Float32:
-    """How steep a depth map (H, W) is at the pixels of flat indices `at`, in metres per pixel.
-
-    Along each axis the smaller one of the steps to both sides, so that an edge is not steep.
-    """
-    height, width = depth_m.shape
-    rows, columns = np.divmod(at, width)
-    here_m = depth_m.take(at)
-    squared = np.zeros(at.size, np.float32)
-    for place, size, stride in ((columns, width, 1), (rows, height, width)):
-        before_m = np.where(place > 0, depth_m.take(at - stride, mode='clip'), np.nan)
-        after_m = np.where(place < size - 1, depth_m.take(at + stride, mode='clip'), np.nan)
-        step_m = np.fmin(np.abs(here_m - before_m), np.abs(after_m - here_m))
-        squared += np.where(np.isfinite(step_m), step_m, 0.0) ** 2
-    return np.sqrt(squared)
 
 
 def _asked(counts: Float64) -> float:
