@@ -92,6 +92,8 @@ class CameraView:
             and the pipeline takes away what a method says; None = nowhere.
         T_camera_view: (4, 4), maps points of this view into the frame of the camera, which is
             another one where stereo rectification turned the image; None = the same.
+        hidden_m: (H, W) as `sparse_m`, of the returns that are not in it since something nearer
+            seems to cover them; None = not known.
     """
 
     image: UInt8
@@ -101,11 +103,14 @@ class CameraView:
     seen: Bool | None = None
     masked: Bool | None = None
     T_camera_view: Float64 | None = None
+    hidden_m: Float32 | None = None
 
     def __post_init__(self) -> None:
         height, width = self.intrinsics.height, self.intrinsics.width
         _check(self.image, 'image', (height, width, 3), np.uint8)
         _check(self.sparse_m, 'sparse_m', (height, width), np.float32)
+        if self.hidden_m is not None:
+            _check(self.hidden_m, 'hidden_m', (height, width), np.float32)
         for name, mask in (('seen', self.seen), ('masked', self.masked)):
             if mask is not None:
                 _check(mask, name, (height, width), np.bool_)

@@ -43,6 +43,7 @@ def resize_view(view: CameraView, width: int, height: int) -> CameraView:
         resize_sparse(view.sparse_m, width, height),
         view.intrinsics.resized(width, height),
         view.stamp_ns,
+        hidden_m=None if view.hidden_m is None else resize_sparse(view.hidden_m, width, height),
     )
 
 

@@ -131,14 +131,19 @@ class FusionPipeline:
         if masked is not None:
             image = hide(image, masked)
         watch.stage('rectify')
-        sparse_m = self._sparse_depth(stages, frame, camera, T_view_lidar)
+        sparse_m, hidden_m = self._sparse_depth(stages, frame, camera, T_view_lidar)
         if intrinsics != camera.rectified:
-            sparse_m = stages.resize_sparse(sparse_m, intrinsics.width, intrinsics.height)
+            size = intrinsics.width, intrinsics.height
+            sparse_m = stages.resize_sparse(sparse_m, *size)
             if masked is not None:
                 sparse_m = stages.without(sparse_m, masked)
+            if hidden_m is not None:
+                hidden_m = stages.resize_sparse(hidden_m, *size)
         seen = seen_mask(camera, intrinsics.width, intrinsics.height)
         masks = seen, masked
-        view = stages.view(image, sparse_m, intrinsics, frame.stamp_ns, *masks, T_camera_view)
+        view = stages.view(
+            image, sparse_m, intrinsics, frame.stamp_ns, *masks, T_camera_view, hidden_m
+        )
         watch.stage('project')
         return view
 
@@ -249,11 +254,12 @@ class FusionPipeline:
         frame: Frame,
         camera: Camera,
         T_view_lidar: Float64 | None,
-    ) -> Any:
-        """Filtered sparse depth (H, W) of a frame in metres, 0 = none, at the camera's size.
+    ) -> tuple[Any, Any]:
+        """Sparse depth (H, W) of a frame in metres, 0 = none, and what the occlusion filter took.
 
-        The filters work there, whatever the size of the output: at a smaller one the ground
-        rises so steeply from row to row that its far part would look covered by its near part.
+        Both have the camera's size. The filters work there, whatever the size of the output: at a
+        smaller one the ground rises so steeply from row to row that its far part would look
+        covered by its near part.
         """
         config, needed = self.config.projection, self._method.needs_lidar
         if frame.points is not None and T_view_lidar is not None:
@@ -276,13 +282,13 @@ class FusionPipeline:
             )
         else:
             size = camera.rectified.height, camera.rectified.width
-            return stages.upload(np.zeros(size, np.float32))
+            return stages.upload(np.zeros(size, np.float32)), None
         masked = self._masked(frame, camera, camera.rectified)
         if masked is not None:
             whole_m, sparse_m = sparse_m, stages.without(sparse_m, masked)
         if not sparse_m.any():
             if not needed:
-                return sparse_m
+                return sparse_m, None
             if masked is not None and whole_m.any():
                 raise PipelineError(
                     f'The mask hides every LiDAR return in the image ({masked.mean():.0%} of it '
@@ -290,10 +296,11 @@ class FusionPipeline:
                     NO_RETURN,
                 )
             raise PipelineError(self._why_nothing(frame, camera, T_view_lidar), NO_RETURN)
-        if config.occlusion_filter:
-            margin, window_px = config.occlusion_margin, config.occlusion_window_px
-            sparse_m = stages.remove_occluded(sparse_m, margin, window_px)
-        return sparse_m
+        if not config.occlusion_filter:
+            return sparse_m, None
+        margin, window_px = config.occlusion_margin, config.occlusion_window_px
+        visible_m = stages.remove_occluded(sparse_m, margin, window_px)
+        return visible_m, stages.hidden(sparse_m, visible_m)
 
     def _why_nothing(self, frame: Frame, camera: Camera, T_view_lidar: Float64 | None) -> str:
         """Why the sparse depth of a frame is empty, in words."""

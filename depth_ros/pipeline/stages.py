@@ -81,6 +81,10 @@ class HostStages:
     remove_occluded = staticmethod(remove_occluded)
     resize_sparse = staticmethod(resize_sparse)
 
+    def hidden(self, whole_m: Float32, visible_m: Float32) -> Float32 | None:
+        """What the occlusion filter took out (H, W), for methods that judge it themselves."""
+        return np.where(visible_m > 0, np.float32(0), whole_m)
+
     def without(self, sparse_m: Float32, masked: Bool) -> Float32:
         """Sparse depth (H, W) without the returns that are masked."""
         return np.where(masked, np.float32(0), sparse_m)
@@ -94,9 +98,11 @@ class HostStages:
         seen: Bool | None,
         masked: Bool | None,
         T_camera_view: Float64 | None,
+        hidden_m: Float32 | None,
     ) -> CameraView:
         """The view of a rectified image and its sparse depth."""
-        return CameraView(image, sparse_m, intrinsics, stamp_ns, seen, masked, T_camera_view)
+        masks = seen, masked
+        return CameraView(image, sparse_m, intrinsics, stamp_ns, *masks, T_camera_view, hidden_m)
 
     def estimate(self, view: CameraView, seen_m: Float32) -> tuple[DepthEstimate, OnDevice | None]:
         """The raw estimate of a view from a part of its sparse depth, and what a device has."""
@@ -134,6 +140,9 @@ class DeviceStages:
     remove_occluded = staticmethod(twins.remove_occluded)
     resize_sparse = staticmethod(twins.resize_sparse)
 
+    def hidden(self, whole_m: Tensor, visible_m: Tensor) -> None:
+        """No method on a device asks for what the occlusion filter took out."""
+
     def without(self, sparse_m: Tensor, masked: Bool) -> Tensor:
         """Sparse depth (H, W) without the returns that are masked."""
         return sparse_m.masked_fill(self.upload(masked), 0.0)
@@ -147,6 +156,7 @@ class DeviceStages:
         seen: Bool | None,
         masked: Bool | None,
         T_camera_view: Float64 | None,
+        hidden_m: None,
     ) -> UploadedView:
         """The view of a rectified image and its sparse depth, here and on the device."""
         on_device = DeviceView(self.upload(image), sparse_m, intrinsics, stamp_ns, T_camera_view)
