@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar='DIR',
         help='only write what ships with the package, of the best weights of a finished run of '
-        'lite: weights with their sigma scaled to held-out errors, and ONNX files',
+        'lite: weights, what is known of them, and ONNX files',
     )
     parser.add_argument(
         '--resume',
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         return 0
     folder = Path(config.run.output)
     if args.ship:
-        for name, size_bytes in ship(folder / 'best.safetensors', config, args.ship).items():
+        for name, size_bytes in ship(folder / 'best.safetensors', args.ship).items():
             print(f'{size_bytes:>9} {args.ship / name}')
         return 0
     if args.resume and not checkpoint.exists(folder):

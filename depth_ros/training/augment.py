@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from depth_ros.errors import TrainingError
-from depth_ros.frame import Float32, UInt8
+from depth_ros.frame import Float32, Float64, UInt8
 from depth_ros.training.examples import Example
 
 
@@ -60,26 +62,24 @@ def cropped(example: Example, top: int, left: int, height: int, width: int) -> E
     rows, columns = slice(top, top + height), slice(left, left + width)
     K = example.K.copy()
     K[:2, 2] -= left, top
-    return Example(
-        example.image[rows, columns],
-        example.sparse_m[rows, columns],
-        example.truth_m[rows, columns],
-        K,
-        None if example.teacher is None else example.teacher[rows, columns],
-    )
+    return _each(example, lambda values: values[rows, columns], K)
 
 
 def mirrored(example: Example) -> Example:
     """Left and right exchanged, of the teacher's map, too (DMD3C's published code forgets it)."""
     K = example.K.copy()
     K[0, 2] = example.image.shape[1] - 1 - K[0, 2]
-    return Example(
-        example.image[:, ::-1],
-        example.sparse_m[:, ::-1],
-        example.truth_m[:, ::-1],
-        K,
-        None if example.teacher is None else example.teacher[:, ::-1],
+    return _each(example, lambda values: values[:, ::-1], K)
+
+
+def _each(example: Example, change: Callable[[Any], Any], K: Float64) -> Example:
+    """An example whose image and maps are changed alike, with its new camera matrix."""
+    image, sparse_m, truth_m = map(change, (example.image, example.sparse_m, example.truth_m))
+    teacher, hidden_m = (
+        None if values is None else change(values)
+        for values in (example.teacher, example.hidden_m)
     )
+    return Example(image, sparse_m, truth_m, K, teacher, hidden_m)
 
 
 def recoloured(image: UInt8, shift: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> UInt8:

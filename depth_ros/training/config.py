@@ -84,6 +84,9 @@ class ObjectiveConfig:
     log_l1: float = option(0.0, 'Weight of |ln depth - ln truth|.', minimum=0.0)
     clipped_l1: float = option(0.0, 'Weight of |depth - truth|, at most clip_m.', minimum=0.0)
     clip_m: float = option(5.0, 'What is farther off pulls no more [m].', minimum=0.01)
+    log_gradient: float = option(
+        0.0, 'Weight of gradient matching of ln depth with ln truth.', minimum=0.0
+    )
     relative_l2: float = option(
         0.0, 'Weight of the squared error as a share of the truth, at most a half.', minimum=0.0
     )
@@ -99,6 +102,11 @@ class ObjectiveConfig:
     gradient: float = option(0.0, 'Weight of gradient matching with the teacher.', minimum=0.0)
     laplace: float = option(
         0.0, 'Weight of the likelihood of errors under the stated variance.', minimum=0.0
+    )
+    coverage: float = option(
+        0.0,
+        'Weight of the quantile loss of how many errors lie within 1 and 2 stated sigma.',
+        minimum=0.0,
     )
     log_error: float = option(
         0.0, 'Weight of how far the stated uncertainty is from the error.', minimum=0.0

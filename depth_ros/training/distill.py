@@ -38,12 +38,14 @@ class Objective:
         log_l1: |ln depth - ln truth|.
         clipped_l1: |depth - truth| in metres, each at most `clip_m`.
         clip_m: what is farther off pulls no more.
+        log_gradient: gradient matching of ln depth with ln truth.
         relative_l2: ((depth - truth) / truth)^2, of shares up to a half.
         l2_of_all: squared error in metres, over the number of all pixels.
         ssi: error against the teacher up to scale and shift, in metres.
         affine_invariant: the same with median and mean absolute deviation in place of a fit.
         gradient: gradient matching with the teacher, brought to the student's scale and shift.
         laplace: likelihood of the error relative to the truth under the stated variance.
+        coverage: shares of the same errors within 1 and 2 stated sigma.
         log_error: how far the stated uncertainty is from |ln depth - ln truth|.
         coarser: factor on an output for each finer one that follows it.
 
@@ -55,12 +57,14 @@ class Objective:
     log_l1: float = 0.0
     clipped_l1: float = 0.0
     clip_m: float = 5.0
+    log_gradient: float = 0.0
     relative_l2: float = 0.0
     l2_of_all: float = 0.0
     ssi: float = 0.0
     affine_invariant: float = 0.0
     gradient: float = 0.0
     laplace: float = 0.0
+    coverage: float = 0.0
     log_error: float = 0.0
     coarser: float = 0.25
 
@@ -108,6 +112,9 @@ class Objective:
             yield 'log_l1', losses.log_l1(depth.clamp_min(MIN_DEPTH_M), truth, known)
         if self.clipped_l1:
             yield 'clipped_l1', losses.clipped_l1(depth, truth, known, self.clip_m)
+        if self.log_gradient:
+            log_depth, log_truth = (m.clamp_min(MIN_DEPTH_M).log() for m in (depth, truth))
+            yield 'log_gradient', gradient_matching(log_depth, log_truth, known)
         if self.relative_l2:
             yield 'relative_l2', losses.relative_l2(depth, truth, known)
         if self.l2_of_all:
@@ -126,17 +133,21 @@ class Objective:
         self, prediction: Prediction, truth: Tensor
     ) -> Iterator[tuple[str, Tensor]]:
         """The terms on the stated uncertainty that are switched on, by name."""
-        if not (self.laplace or self.log_error):
+        if not (self.laplace or self.coverage or self.log_error):
             return
         if prediction.log_variance is None:
-            raise TrainingError('laplace and log_error need a student that states a log-variance.')
+            raise TrainingError(
+                'laplace, coverage and log_error need a student that states a log-variance.'
+            )
         depth, known = prediction.depths[-1].float(), truth > 0
         log_variance = prediction.log_variance.float()
+        # These terms teach the variance only: through the error they would pull at depth as the
+        # inverse of the stated sigma, hardest where depth is best already.
+        relative = (depth.detach() - truth) / truth.where(known, 1.0)
         if self.laplace:
-            # The term teaches the variance only: through the error it would pull at depth as the
-            # inverse of the stated sigma, hardest where depth is best already.
-            relative = (depth.detach() - truth) / truth.where(known, 1.0)
             yield 'laplace', losses.laplace_nll(relative, log_variance, known)
+        if self.coverage:
+            yield 'coverage', losses.coverage(relative, log_variance, known)
         if self.log_error:
             mean_error = (0.5 * log_variance).exp() / 2**0.5  # of a Laplace law of this variance
             depth = depth.clamp_min(MIN_DEPTH_M)
@@ -151,11 +162,15 @@ FINETUNING = Objective(l1=1.0, ssi=1.0, gradient=1.0)
 """Stage 2 of DMD3C: L_sup + L_SSIL + L_reg, each at weight 1."""
 BPNET = Objective(l2_of_all=1.0)
 """BP-Net's MSMSE (CVPR 2024): a quarter for each coarser of six outputs."""
-LITE = Objective(log_l1=3.0, clipped_l1=0.05, relative_l2=6.0, laplace=0.1)
+LITE = Objective(
+    log_l1=3.0, clipped_l1=0.05, relative_l2=6.0, log_gradient=0.5, laplace=0.03, coverage=0.1
+)
 """Stage 1 of `lite`: relative errors count near and far alike, large ones by their square; metres,
-since RMSE counts them."""
-LITE_FINETUNING = dataclasses.replace(LITE, ssi=0.05, gradient=0.05)
-"""Stage 2 of `lite`: the teacher's terms, in metres too, weigh as those on the truth in metres."""
+since RMSE counts them; gradients, since edges are few pixels."""
+LITE_FINETUNING = dataclasses.replace(LITE, log_gradient=0.0, ssi=0.01, gradient=0.005)
+"""Stage 2 of `lite`: the teacher's terms, in metres and summed over scales, weigh less than those
+on the truth, or depth follows the teacher away from it. Sparse truth has no gradients; the
+teacher's take their place."""
 
 OBJECTIVES = {
     'pretraining': PRETRAINING,

@@ -18,6 +18,8 @@ class Example:
         sparse_m: (H, W) LiDAR depth along the optical axis in metres, 0 = none.
         truth_m: (H, W) true depth in metres, 0 = unknown; dense or sparse.
         K: (3, 3) camera matrix in pixels.
+        hidden_m: (H, W) depth of the returns that the occlusion filter took out of `sparse_m`, 0 =
+            none; or None.
         teacher: (H, W) dense depth of unknown scale and shift, NaN = unknown, or None.
 
     Raises:
@@ -29,10 +31,11 @@ class Example:
     truth_m: Float32
     K: Float64
     teacher: Float32 | None = None
+    hidden_m: Float32 | None = None
 
     def __post_init__(self) -> None:
-        maps = [self.sparse_m, self.truth_m] + ([] if self.teacher is None else [self.teacher])
-        sizes = [values.shape for values in maps]
+        maps = (self.sparse_m, self.truth_m, self.teacher, self.hidden_m)
+        sizes = [values.shape for values in maps if values is not None]
         if any(size != self.image.shape[:2] for size in sizes):
             raise TrainingError(f'image is {self.image.shape}, but depth is {sizes}.')
 

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 DEGENERATE = 1e-6
 """A map whose spread is below this share of its size is constant."""
 
+SMALLEST_ERROR = 1e-5
+"""Errors below have the logarithm of this one."""
+GAUSSIAN_SHARES = {1: 0.6827, 2: 0.9545}
+"""Shares of a Gaussian's errors within so many sigma."""
+
 
 def image_means(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of each image over its mask, (B,); 0 where the mask is empty."""
@@ -168,6 +173,23 @@ def laplace_nll(error: Tensor, log_variance: Tensor, mask: Tensor) -> Tensor:
     error, log_variance = error.where(mask, 0.0), log_variance.where(mask, 0.0)
     log_b = 0.5 * (log_variance - math.log(2.0))
     return masked_mean(math.log(2.0) + log_b + error.abs() * (-log_b).exp(), mask)
+
+
+def coverage(error: Tensor, log_variance: Tensor, mask: Tensor) -> Tensor:
+    """Quantile loss of ln |error| at ln sigma and ln 2 sigma, for a Gaussian's shares within them.
+
+    Least where errors at which a network says the same lie within 1 and 2 sigma as often as a
+    Gaussian's, whatever their own law, as far as one sigma can have both. A likelihood would have
+    few large errors decide, since the tails of a completion's errors are heavy. The loss is that
+    of Koenker and Bassett, "Regression quantiles", Econometrica 1978.
+    """
+    error, log_variance = error.where(mask, 0.0), log_variance.where(mask, 0.0)
+    excess = error.abs().clamp_min(SMALLEST_ERROR).log() - 0.5 * log_variance
+    total = 0.0
+    for k, share in GAUSSIAN_SHARES.items():
+        beyond = excess - math.log(k)
+        total = total + masked_mean(beyond.clamp_min(0.0) - (1 - share) * beyond, mask)
+    return total
 
 
 def log_error_l1(uncertainty: Tensor, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:

@@ -216,10 +216,10 @@ def random_intrinsics(
 ) -> Intrinsics:
     """A camera whose image is a window cut from a larger one.
 
-    Focal lengths of 350 to 1300 pixels outdoors (KITTI's is 720) and 250 to 900 indoors; the
+    Focal lengths of 350 to 2400 pixels outdoors (KITTI's is 720) and 250 to 1400 indoors; the
     principal point lies anywhere around, so that windows show the road as well as the horizon.
     """
-    low, high = (250, 900) if indoor else (350, 1300)
+    low, high = (250, 1400) if indoor else (350, 2400)
     f = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     cx, cy = rng.uniform(-0.4, 1.4) * width, rng.uniform(-0.5, 0.7) * height
     return Intrinsics(width, height, f, f, float(cx), float(cy))

@@ -108,11 +108,13 @@ class LiteStudent:
             raise TrainingError(
                 f'lite needs {guided.MIN_RETURNS} LiDAR returns in an example, got {found}.'
             )
+        hidden_m = example.hidden_m
+        signed_m = example.sparse_m if hidden_m is None else example.sparse_m - hidden_m
         top = int(guided.top_of_lidar(example.sparse_m).min())
         prior_m, sigma_m = guided.complete_below(example.image, example.sparse_m, top)
         return {
             'image': np.ascontiguousarray(example.image),
-            'sparse': _channel(example.sparse_m),
+            'sparse': _channel(signed_m),
             'prior': _channel(prior_m),
             'prior_sigma': _channel(sigma_m),
         }

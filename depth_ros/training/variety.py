@@ -35,21 +35,25 @@ def varied(example: Example, ring: UInt8, rng: np.random.Generator) -> Example:
         rng: decides.
     """
     sparse_m = _sensed(example, ring, rng)
-    if rng.random() < 0.85:
-        sparse_m = remove_occluded(sparse_m, _MARGIN) if sparse_m.any() else sparse_m
+    if sparse_m.any() and rng.random() < 0.85:
+        # What the filter takes out is negative from here on.
+        sparse_m = np.where(remove_occluded(sparse_m, _MARGIN) > 0, sparse_m, -sparse_m)
     sparse_m = _lost(sparse_m, rng)
-    if np.count_nonzero(sparse_m) < 2 * MIN_RETURNS:
+    if np.count_nonzero(sparse_m > 0) < 2 * MIN_RETURNS:
         sparse_m = example.sparse_m
     truth_m = nearest_in_pixel(example.truth_m, rng)
     if rng.random() < 0.4:
         factor = np.float32(np.exp(rng.uniform(np.log(0.5), np.log(1.6))))
         sparse_m, truth_m = sparse_m * factor, truth_m * factor
+    sparse_m, hidden_m = np.maximum(sparse_m, 0), np.maximum(-sparse_m, 0)
     unknown = truth_m > MAX_DEPTH_M
     if sparse_m.any():
         unknown |= rows_above(top_of_lidar(sparse_m), len(sparse_m))
     truth_m = np.where(unknown, np.float32(0), truth_m)
     image = photographed(example.image, rng)
-    example = dataclasses.replace(example, image=image, sparse_m=sparse_m, truth_m=truth_m)
+    example = dataclasses.replace(
+        example, image=image, sparse_m=sparse_m, truth_m=truth_m, hidden_m=hidden_m
+    )
     return mirrored(example) if rng.random() < 0.5 else example
 
 
@@ -92,7 +96,7 @@ def _straight(one_m: Float32, middle_m: Float32, other_m: Float32) -> Bool:
 
 def _sensed(example: Example, ring: UInt8, rng: np.random.Generator) -> Float32:
     """The returns (H, W) of the LiDAR, of some of its rings, or random points of the truth."""
-    kind = rng.choice(5, p=(0.65, 0.12, 0.10, 0.03, 0.10))
+    kind = rng.choice(5, p=(0.48, 0.14, 0.13, 0.07, 0.18))
     rings = len(np.unique(ring[ring != NO_RING]))
     if kind == 4:
         return _random_points(example.truth_m, rng)
@@ -104,9 +108,9 @@ def _sensed(example: Example, ring: UInt8, rng: np.random.Generator) -> Float32:
 
 
 def _random_points(truth_m: Float32, rng: np.random.Generator) -> Float32:
-    """Some pixels of the truth, 0.1 % to 2 % of the image, with a little noise."""
+    """Some pixels of the truth, 0.04 % to 2 % of the image, with a little noise."""
     known = np.flatnonzero(truth_m)
-    count = int(np.exp(rng.uniform(np.log(1e-3), np.log(2e-2))) * truth_m.size)
+    count = int(np.exp(rng.uniform(np.log(4e-4), np.log(2e-2))) * truth_m.size)
     chosen = rng.choice(known, min(count, known.size), replace=False)
     noise = 1 + rng.choice((0.0, rng.uniform(0, 0.01))) * rng.standard_normal(chosen.size)
     sparse_m = np.zeros_like(truth_m)
@@ -119,9 +123,9 @@ def _lost(sparse_m: Float32, rng: np.random.Generator) -> Float32:
     if rng.random() < 0.4:
         kept = rng.random(sparse_m.shape, dtype=np.float32) > rng.uniform(0, 0.4)
         sparse_m = np.where(kept, sparse_m, np.float32(0))
-    if rng.random() < 0.15:
+    if rng.random() < 0.2:
         height, width = sparse_m.shape
-        rows, columns = (int(rng.uniform(0.05, 0.3) * side) for side in (height, width))
+        rows, columns = (int(rng.uniform(0.05, 0.6) * side) for side in (height, width))
         top, left = rng.integers(height - rows), rng.integers(width - columns)
         sparse_m = sparse_m.copy()
         sparse_m[top : top + rows, left : left + columns] = 0

@@ -44,15 +44,21 @@ def test_lite_by_hand() -> None:
     prediction = Prediction((DEPTH,), log_variance)
     total, _ = LITE.loss(prediction, {'truth': TRUTH, 'teacher': NO_TEACHER})
     log_l1 = (math.log(1.5) + math.log(2.0)) / 2
+    log_gradient = math.log(2.0) - math.log(1.5)  # of the two known pixels, two apart
     laplace = (1.0 + 2.0) / 2  # ln(2 b) = 0
     relative_l2 = 0.5**2  # the second one is cut at a half
-    assert total.item() == pytest.approx(3 * log_l1 + 0.05 * 2.5 + 6 * relative_l2 + 0.1 * laplace)
+    # Errors lie half an octave below and above sigma, so one and a half and a half below 2 sigma.
+    octave = math.log(2.0)
+    coverage = (0.5 * (1 - 0.6827) + 0.5 * 0.6827 + (1.5 + 0.5) * (1 - 0.9545)) / 2 * octave
+    wanted = 3 * log_l1 + 0.05 * 2.5 + 6 * relative_l2 + 0.5 * log_gradient
+    assert total.item() == pytest.approx(wanted + 0.03 * laplace + 0.1 * coverage)
 
 
-def test_a_likelihood_teaches_the_variance_and_leaves_depth_alone() -> None:
+@pytest.mark.parametrize('term', ['laplace', 'coverage'])
+def test_a_likelihood_teaches_the_variance_and_leaves_depth_alone(term: str) -> None:
     depth = DEPTH.clone().requires_grad_()
     log_variance = torch.full_like(TRUTH, math.log(0.5)).requires_grad_()
-    total, _ = Objective(laplace=1.0).loss(
+    total, _ = Objective(**{term: 1.0}).loss(
         Prediction((depth,), log_variance), {'truth': TRUTH, 'teacher': NO_TEACHER}
     )
     total.backward()

@@ -36,6 +36,7 @@ LOSSES: dict[str, Callable[[Any, Any, Any], Any]] = {
     'silog': losses.silog,
     'silog_zoedepth': losses.silog_zoedepth,
     'laplace_nll': lambda p, t, m: losses.laplace_nll(t - 2.0, p, m),
+    'coverage': lambda p, t, m: losses.coverage(t - 2.0, p, m),
     'log_error_l1': lambda p, t, m: losses.log_error_l1(p, t + 1.0, t, m),
 }
 
@@ -65,7 +66,10 @@ def test_pixels_outside_the_mask_are_not_seen_and_an_image_without_pixels_is_0(n
     assert (dirty.grad[mask] != 0).any()
 
 
-@pytest.mark.parametrize('name', [n for n in LOSSES if n not in ('laplace_nll', 'log_error_l1')])
+OF_UNCERTAINTY = 'laplace_nll', 'coverage', 'log_error_l1'
+
+
+@pytest.mark.parametrize('name', [n for n in LOSSES if n not in OF_UNCERTAINTY])
 def test_a_perfect_prediction_costs_nothing_and_has_a_gradient(name: str) -> None:
     truth = maps([2.0, 4.0, 7.0], [3.0, 9.0, 5.0])
     prediction = truth.clone().requires_grad_()
@@ -181,6 +185,27 @@ def test_laplace_likelihood_is_best_at_the_variance_of_the_errors() -> None:
     log_variance = torch.full_like(error, math.log(2 * 0.3**2)).requires_grad_()
     losses.laplace_nll(error, log_variance, everywhere(error)).backward()
     assert log_variance.grad.abs().max().item() < 1e-12
+
+
+@pytest.mark.parametrize('heavy', [False, True])
+def test_coverage_is_best_where_errors_lie_within_sigma_as_often_as_a_gaussians(
+    heavy: bool,
+) -> None:
+    """Within 1 and 2 sigma together; of a Gaussian that is its own sigma."""
+    rng = np.random.default_rng(0)
+    error = 0.3 * (rng.standard_t(2, 40000) if heavy else rng.standard_normal(40000))
+    sigmas = 0.3 * np.exp(np.linspace(-1, 1, 201))
+    error_map = torch.from_numpy(error)[None, None, None]
+    found = [
+        losses.coverage(
+            error_map, torch.full_like(error_map, 2 * math.log(s)), error_map < math.inf
+        )
+        for s in sigmas
+    ]
+    best = sigmas[int(np.argmin(found))]
+    within = sum(float((np.abs(error) < k * best).mean()) for k in (1, 2))
+    assert within == pytest.approx(0.6827 + 0.9545, abs=0.01)
+    assert heavy or best == pytest.approx(0.3, rel=0.02)
 
 
 def test_log_error_is_taken_without_the_median_ratio_and_teaches_only_the_uncertainty() -> None:
