@@ -12,9 +12,14 @@ from depth_ros.errors import EngineError, MethodError, MissingDependencyError
 from depth_ros.frame import Bool, CameraView, DepthEstimate, Float32
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.resize import enlarge_estimate, resize_view
+from depth_ros.geometry.slope import slope_map
 from depth_ros.methods.guided import MIN_RETURNS, complete_below, rows_above, top_of_lidar
 from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import lite
+
+SLOPE_PX = np.float32(0.5)
+"""How well it is known where in the image a depth belongs, in pixels, which is part of sigma on
+slopes. Rigs are calibrated and timed worse than those that it learned from: docs/uncertainty.md"""
 
 
 class Lite(NetworkMethod):
@@ -121,15 +126,17 @@ class Lite(NetworkMethod):
         lower = lite.lower_size(size)
         if lower and self._lower.fits(lower) and height - first <= lower[0]:
             slot, size, row = self._lower, lower, max(0, height - lower[0])
-        below = slice(row, None)
+        below, hidden_m = slice(row, None), view.hidden_m
+        signed_m = view.sparse_m if hidden_m is None else view.sparse_m - hidden_m
         arrays = lite.padded(
-            view.image[below], view.sparse_m[below], prior_m[below], prior_sigma_m[below], size
+            view.image[below], signed_m[below], prior_m[below], prior_sigma_m[below], size
         )
         outputs = slot.opened(size).infer(lite.graph_inputs(*arrays))
         depth_m, log_variance = (
             outputs[name][0, 0, : height - row, :width] for name in lite.OUTPUTS
         )
-        sigma_m = depth_m * np.exp(0.5 * log_variance)
+        learned_m, sloping_m = depth_m * np.exp(0.5 * log_variance), SLOPE_PX * slope_map(depth_m)
+        sigma_m = np.sqrt(learned_m * learned_m + sloping_m * sloping_m)
         known = (depth_m > 0) & np.isfinite(depth_m) & np.isfinite(sigma_m)
         if not self._extrapolate:
             known &= ~rows_above(top, height)[row:]

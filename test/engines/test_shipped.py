@@ -86,7 +86,9 @@ def test_weights_are_those_of_their_description_and_of_the_settings_that_ship() 
     pytest.importorskip('yaml')
     settings = config.read(REPOSITORY / 'config/train_lite_stage1.yaml')
     saved = {**description['config'], 'data.path': settings.data.path}
-    assert config.differences(saved, settings) == []
+    # They were trained in several runs, each from the weights of the last one: docs/lite.md.
+    runs = 'student.weights', 'optimizer.lr', 'schedule.steps', 'schedule.warmup_share'
+    assert all(found.startswith(runs) for found in config.differences(saved, settings))
     assert description['config']['data.source'] == 'scenes'  # no data of others
 
 

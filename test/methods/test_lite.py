@@ -13,6 +13,7 @@ from depth_ros.engines.base import NetworkRequest
 from depth_ros.errors import EngineError, MethodError, ModelError
 from depth_ros.frame import CameraView
 from depth_ros.geometry.camera import Intrinsics
+from depth_ros.geometry.slope import slope_map
 from depth_ros.methods import lite as method_module
 from depth_ros.methods import network_slot
 from depth_ros.methods.base import Preparable
@@ -84,8 +85,12 @@ def test_the_network_sees_the_view_and_what_guided_makes_of_it(
         np.testing.assert_allclose(shown[guided.valid], values[guided.valid], rtol=1e-5)
         assert np.isfinite(given[name]).all()  # above the LiDAR, too
     assert estimate.depth_m.shape == (50, 70)
-    known = estimate.valid
-    np.testing.assert_allclose(estimate.sigma_m[known], 0.1 * estimate.depth_m[known], rtol=1e-5)
+    known = estimate.valid.copy()
+    # A tenth of depth, which the engine says, and half a pixel of the slope.
+    slope_m = slope_map(given['prior'][0, 0, :50, :70])
+    wanted_m = np.hypot(0.1 * estimate.depth_m, 0.5 * slope_m)
+    known[48:] = False  # beside what the engine says of row 49
+    np.testing.assert_allclose(estimate.sigma_m[known], wanted_m[known], rtol=1e-4)
 
 
 def test_nothing_is_known_above_the_lidar_unless_that_is_asked_for(

@@ -64,7 +64,7 @@ def graph_inputs(
 
     Args:
         rgb: (H, W, 3) uint8.
-        sparse_m: (H, W) metres, 0 = none.
+        sparse_m: (H, W) metres, 0 = none; negative where the occlusion filter took a return out.
         prior_m: (H, W) dense depth in metres, as `methods.guided` gives it.
         prior_sigma_m: (H, W) its raw sigma in metres.
     """
@@ -73,7 +73,10 @@ def graph_inputs(
 
 
 def golden_inputs(height: int, width: int) -> Arrays:
-    """A made scene for the self-check of engines: a road, a wall, an object before it, returns."""
+    """A made scene for the self-check of engines: a road, a wall, an object before it, returns.
+
+    Some returns shine through the object, taken out as by the occlusion filter.
+    """
     v, u = np.mgrid[0:height, 0:width].astype(np.float32)
     depth_m = np.minimum(60.0, 3.0 + 1.2 * height / (v + 1.0) + 0.01 * u).astype(np.float32)
     object_m = 0.4 * depth_m
@@ -81,9 +84,11 @@ def golden_inputs(height: int, width: int) -> Arrays:
     truth_m = np.where(within, object_m, depth_m)
     waves = (np.sin(u / 9.0), np.cos(v / 7.0), np.sin((u + v) / 13.0))
     rgb = np.stack([128 + 60 * wave + 40 * within for wave in waves], axis=-1).astype(np.uint8)
-    found = np.random.default_rng(0).random((height, width)) < 0.05
+    drawn = np.random.default_rng(0).random((height, width))
+    found, through = drawn < 0.05, within & (drawn > 0.95)
     prior_m = (truth_m * (1 + 0.05 * np.sin(u / 5.0) * np.cos(v / 11.0))).astype(np.float32)
     sparse_m = np.where(found, truth_m, np.float32(0))
+    sparse_m = np.where(through, -depth_m, sparse_m)
     return graph_inputs(rgb, sparse_m, prior_m, (0.03 + 0.04 * prior_m).astype(np.float32))
 
 

@@ -1,10 +1,11 @@
 """The network of `lite`: a small U-Net that sees full size through cells of 2x2 and 4x4 pixels.
 
 All of it is relative to the prior, so that it knows no unit and serves a room as well as a street.
-Where the prior blends a near and a far surface, it chooses between the two by gates; what
-remains is a factor. Pixels of a cell are channels of the output (Shi et al., "Real-time single
-image and video super-resolution using an efficient sub-pixel convolutional neural network", CVPR
-2016), so that no convolution runs at full size.
+Where the prior blends a near and a far surface, a gate moves each pixel towards the one or the
+other; how far around these are looked for is decided for each cell. What remains is a factor, and
+at returns a share of what they say themselves. Pixels of a cell are channels of the output (Shi et
+al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional
+neural network", CVPR 2016), so that no convolution runs at full size.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ VALID_M = 1e-3
 """Sparse depth up to here means no measurement."""
 WIDTHS = (16, 32, 48, 96)
 """Channels at 1/2, 1/4, 1/8 and 1/16 of the size."""
-CUES = 8
+CUES = 11
 """Channels that are computed of the prior and the returns, not learned."""
-_PER_PIXEL = 3  # two gates and a factor
-_OUT = 4 * _PER_PIXEL + 1  # of the pixels of a 2x2 cell, and a log-variance for all of them
+_PER_PIXEL = 3  # a gate, a factor, and how much a return is trusted
+_DISTRUST = 4.0  # log-odds against a return, before anything is learned,
+_HERE = 2.0  # and against surfaces that are farther around
 
 
 class Lite(nn.Module):
-    """The network; untrained, it gives the prior and its sigma."""
+    """The network; untrained, it gives the prior and its sigma, but for 2 % of it at returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,18 +38,22 @@ class Lite(nn.Module):
         self.stem = ConvUnit(6, half, 2, stride=2)
         self.down4 = ConvUnit(half, quarter - CUES, 3, stride=2)
         self.down8 = ConvUnit(quarter, eighth, 3, stride=2)
-        self.encode8 = _units(eighth, 2)
+        self.encode8 = _units(eighth, (1, 2))
         self.down16 = ConvUnit(eighth, sixteenth, 3, stride=2)
-        self.encode16 = _units(sixteenth, 3)
+        self.encode16 = _units(sixteenth, (1, 2, 4))
         self.up8 = nn.Conv2d(sixteenth, eighth, 1)
-        self.decode8 = _units(eighth, 1)
+        self.decode8 = _units(eighth, (1,))
         self.up4 = nn.Conv2d(eighth, quarter, 1)
-        self.decode4 = _units(quarter, 1)
+        self.decode4 = _units(quarter, (1,))
+        self.reach = nn.Conv2d(quarter, 4, 1)
         self.up2 = nn.Conv2d(quarter, half, 1)
-        self.decode2 = _units(half, 2)
-        self.head = nn.Conv2d(half, _OUT, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.decode2 = _units(half, (1, 1))
+        # The same as a convolution of 1x1 and `pixel_shuffle`, in less time.
+        self.pixels = nn.ConvTranspose2d(half, _PER_PIXEL, 2, 2)
+        self.variance = nn.Conv2d(half, 1, 1)
+        for layer in (self.reach, self.pixels, self.variance):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(
         self, image: Tensor, sparse: Tensor, prior: Tensor, prior_sigma: Tensor
@@ -56,7 +62,8 @@ class Lite(nn.Module):
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
-            sparse: (B, 1, H, W) depth of the returns in metres, 0 = none.
+            sparse: (B, 1, H, W) depth of the returns in metres, 0 = none; negative where the
+                occlusion filter took one out.
             prior: (B, 1, H, W) dense depth in metres, > 0.
             prior_sigma: (B, 1, H, W) its sigma in metres, > 0.
         """
@@ -65,6 +72,7 @@ class Lite(nn.Module):
         found = (sparse > VALID_M).to(inverse.dtype)
         # How far returns lie behind the prior (+) or before it (-), at most by its own depth.
         residual = ((sparse - prior) * inverse * found).clamp(-1.0, 1.0)
+        hidden = (-sparse * inverse - 1.0).clamp(-1.0, 2.0)  # -1 where none was taken out
         around = F.avg_pool2d(mean, 5, 1, 2, count_include_pad=False)
         relief = (inverse * _repeat(1.0 / around) - 1.0).clamp(-1.0, 2.0)
         # TensorRT casts bytes but does not move them.
@@ -72,42 +80,54 @@ class Lite(nn.Module):
         full = torch.cat((rgb, 3 * relief, 5 * residual, found), 1)
 
         near, far = _extremes(inverse)
-        wide_near, wide_far = F.max_pool2d(near, 7, 1, 3), -F.max_pool2d(-far, 7, 1, 3)
+        # The farthest is the nearest of the negatives, so that one pooling does both.
+        both = torch.cat((near, -far), 1)
+        wide = F.max_pool2d(both, 7, 1, 3)
+        widest = _repeat(F.max_pool2d(F.max_pool2d(both, 4), 5, 1, 2))
         behind, before = _extremes(residual)
         log_sigma = F.avg_pool2d(prior_sigma * inverse, CELL).log()
+        bounds = torch.cat((both, wide, widest), 1) / mean
         cues = (
-            *(bound / mean - 1.0 for bound in (near, far, wide_near, wide_far)),
-            *(5 * behind, 5 * before),
+            *(bounds, 5 * behind, 5 * before, F.max_pool2d(hidden, CELL)),
             *(log_sigma / 2 + 2, mean.clamp(min=1e-3).log() / 3 + 1),
         )
-        learned = self._trunk(full, torch.cat(cues, 1)).to(inverse.dtype)
+        pixels, log_variance, reach = self._trunk(full, torch.cat(cues, 1))
 
-        pixels, log_variance = learned.split((4 * _PER_PIXEL, 1), 1)
-        gate, wide_gate, factor = F.pixel_shuffle(pixels, 2).split(1, 1)
-        chosen = _towards(inverse, gate.tanh(), near, far)
-        chosen = _towards(chosen, wide_gate.tanh(), wide_near, wide_far)
+        gate, factor, trust = pixels.to(inverse.dtype).split(1, 1)
+        first, second = (reach.to(inverse.dtype) - _HERE).sigmoid().split(2, 1)
+        both = both + first * (wide - both)
+        near, far = (both + second * (widest - both)).split(1, 1)
+        chosen = _towards(inverse, gate.tanh(), near, -far)
         depth = (0.1 * factor).exp() / chosen
-        return depth, _repeat(log_variance + 2 * _repeat(log_sigma, 2), 2)
+        depth = depth + (trust - _DISTRUST).sigmoid() * found * (sparse - depth)
+        return depth, _repeat(log_variance.to(inverse.dtype) + 2 * _repeat(log_sigma, 2), 2)
 
-    def _trunk(self, full: Tensor, cues: Tensor) -> Tensor:
-        """What is learned: full-size channels and cues of 4x4 cells to `_OUT` of 2x2 cells."""
-        dtype = self.head.weight.dtype
+    def _trunk(self, full: Tensor, cues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is learned, of full-size channels and cues of 4x4 cells.
+
+        Returns:
+            What each pixel does, a log-variance of 2x2 cells, and how far 4x4 cells reach.
+        """
+        dtype = self.variance.weight.dtype
         half = self.stem(full.to(dtype))
         quarter = torch.cat((self.down4(half), cues.to(dtype)), 1)
         eighth = self.encode8(self.down8(quarter))
         sixteenth = self.encode16(self.down16(eighth))
         eighth = self.decode8(eighth + _repeat(self.up8(sixteenth), 2))
         quarter = self.decode4(quarter + _repeat(self.up4(eighth), 2))
-        return self.head(self.decode2(half + _repeat(self.up2(quarter), 2)))
+        half = self.decode2(half + _repeat(self.up2(quarter), 2))
+        return self.pixels(half), self.variance(half), self.reach(quarter)
 
 
 class ConvUnit(nn.Module):
     """A convolution, a normalisation that `deploy` folds into it, and ReLU."""
 
-    def __init__(self, channels: int, out: int, size: int, stride: int = 1) -> None:
+    def __init__(
+        self, channels: int, out: int, size: int, stride: int = 1, dilation: int = 1
+    ) -> None:
         super().__init__()
-        padding = (size - stride + 1) // 2 if size > stride else 0
-        self.conv = nn.Conv2d(channels, out, size, stride, padding, bias=False)
+        padding = dilation * ((size - stride + 1) // 2) if size > stride else 0
+        self.conv = nn.Conv2d(channels, out, size, stride, padding, dilation, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(out)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -130,8 +150,8 @@ def deploy(model: nn.Module, precision: str) -> Lite:
     return network if precision == 'fp32' else network.half()
 
 
-def _units(channels: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ConvUnit(channels, channels, 3) for _ in range(count)))
+def _units(channels: int, dilations: tuple[int, ...]) -> nn.Sequential:
+    return nn.Sequential(*(ConvUnit(channels, channels, 3, dilation=d) for d in dilations))
 
 
 def _extremes(values: Tensor) -> tuple[Tensor, Tensor]:

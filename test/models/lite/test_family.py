@@ -91,6 +91,7 @@ def test_golden_inputs_are_a_scene_and_always_the_same():
     for name, values in first.items():
         np.testing.assert_array_equal(values, second[name])
     assert first['image'].shape == (1, 32, 48, 3)
-    assert 0 < np.count_nonzero(first['sparse']) < 0.1 * first['sparse'].size
+    assert 0 < np.count_nonzero(first['sparse'] > 0) < 0.1 * first['sparse'].size
+    assert np.any(first['sparse'] < 0)  # returns that the occlusion filter took out
     assert (first['prior'] > 0).all()
     assert (first['prior_sigma'] > 0).all()

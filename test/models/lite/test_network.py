@@ -15,19 +15,23 @@ torch = pytest.importorskip('torch')
 
 from depth_ros.models.lite.network import Lite  # noqa: E402
 
-GATE, WIDE_GATE, FACTOR, LOG_VARIANCE = slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 13)
+GATE, FACTOR, TRUST = range(3)
+"""Channels of the layer `pixels`."""
+HERE, FARTHER, FARTHEST = (-20.0, -20.0), (20.0, -20.0), (0.0, 20.0)
+"""Biases of `reach`: how much a cell takes of surfaces farther, and farthest, around it."""
 
 
-def tensors(**changes: Any) -> list[Any]:
-    inputs = lite.golden_inputs(64, 96) | changes
+def tensors(width: int = 96, **changes: Any) -> list[Any]:
+    inputs = lite.golden_inputs(64, width) | changes
     return [torch.from_numpy(inputs[name]) for name in lite.INPUTS]
 
 
-def with_bias(part: slice, value: float) -> Lite:
-    """An untrained network whose head says the same everywhere."""
+def saying(part: int, value: float, reach: tuple[float, float] = HERE) -> Lite:
+    """An untrained network of which a channel of each pixel says the same everywhere."""
     model = lite.build()
     with torch.no_grad():
-        model.head.bias[part] = value
+        model.pixels.bias[part] = value
+        model.reach.bias[:2], model.reach.bias[2:] = reach
     return model
 
 
@@ -41,7 +45,8 @@ def scrambled() -> Lite:
     """Parameters and statistics as they could be after training."""
     torch.manual_seed(0)
     model = lite.build()
-    torch.nn.init.normal_(model.head.weight, std=0.1)
+    for layer in (model.pixels, model.variance, model.reach):
+        torch.nn.init.normal_(layer.weight, std=0.1)
     for name, values in model.named_buffers():
         if name.endswith('running_mean'):
             values.normal_(0, 0.1)
@@ -51,48 +56,64 @@ def scrambled() -> Lite:
 
 
 def test_untrained_it_gives_the_prior_and_its_mean_sigma_of_each_cell() -> None:
+    """At returns, a fiftieth of the way to them."""
     inputs = tensors()
     depth, log_variance = answered(lite.build(), inputs)
-    prior, sigma = inputs[2].numpy()[0, 0], inputs[3].numpy()[0, 0]
-    np.testing.assert_allclose(depth, prior, rtol=1e-5)
+    sparse, prior, sigma = (values.numpy()[0, 0] for values in inputs[1:])
+    wanted = np.where(sparse > 0, prior + (sparse - prior) / (1 + math.exp(4)), prior)
+    np.testing.assert_allclose(depth, wanted, rtol=1e-5)
     relative = (sigma / prior).reshape(16, 4, 24, 4).mean((1, 3))
     expected = np.kron(relative, np.ones((4, 4)))
     np.testing.assert_allclose(np.exp(0.5 * log_variance), expected, rtol=1e-4)
 
 
-def test_gates_choose_the_nearest_and_the_farthest_prior_around() -> None:
-    """A step at column 48 between 5 and 20 m: cells within one of it see both."""
-    prior = np.full((1, 1, 64, 96), 5.0, np.float32)
+def step_at_48(width: int) -> list[Any]:
+    """A step at column 48 between 5 and 20 m, and no return."""
+    prior = np.full((1, 1, 64, width), 5.0, np.float32)
     prior[..., 48:] = 20.0
-    inputs = tensors(prior=prior)
-    nearest, _ = answered(with_bias(GATE, 20.0), inputs)
-    farthest, _ = answered(with_bias(GATE, -20.0), inputs)
-    np.testing.assert_allclose(nearest[:, :52], 5.0, rtol=1e-5)
-    np.testing.assert_allclose(nearest[:, 52:], 20.0, rtol=1e-5)
-    np.testing.assert_allclose(farthest[:, :44], 5.0, rtol=1e-5)
-    np.testing.assert_allclose(farthest[:, 44:], 20.0, rtol=1e-5)
-    wide, _ = answered(with_bias(WIDE_GATE, 20.0), inputs)
-    np.testing.assert_allclose(wide[:, : 48 + 4 * 4], 5.0, rtol=1e-5)
-    np.testing.assert_allclose(wide[:, 48 + 4 * 4 :], 20.0, rtol=1e-5)
+    return tensors(width, prior=prior, sparse=np.zeros_like(prior))
+
+
+@pytest.mark.parametrize(('reach', 'pixels'), [(HERE, 4), (FARTHER, 16), (FARTHEST, 48)])
+def test_gates_choose_the_nearest_and_the_farthest_prior_around(
+    reach: tuple[float, float], pixels: int
+) -> None:
+    """Cells within one of the step see both sides of it, or within 3 more, or in 16x16 around."""
+    inputs = step_at_48(208)
+    nearest, _ = answered(saying(GATE, 20.0, reach), inputs)
+    farthest, _ = answered(saying(GATE, -20.0, reach), inputs)
+    np.testing.assert_allclose(nearest[:, : 48 + pixels], 5.0, rtol=1e-5)
+    np.testing.assert_allclose(nearest[:, 48 + pixels :], 20.0, rtol=1e-5)
+    np.testing.assert_allclose(farthest[:, : 48 - pixels], 5.0, rtol=1e-5)
+    np.testing.assert_allclose(farthest[:, 48 - pixels :], 20.0, rtol=1e-5)
 
 
 def test_a_half_open_gate_goes_half_the_way_in_inverse_depth() -> None:
-    prior = np.full((1, 1, 64, 96), 5.0, np.float32)
-    prior[..., 48:] = 20.0
-    depth, _ = answered(with_bias(GATE, math.atanh(0.5)), tensors(prior=prior))
+    depth, _ = answered(saying(GATE, math.atanh(0.5)), step_at_48(96))
     np.testing.assert_allclose(depth[:, 48:52], 2 / (1 / 5 + 1 / 20), rtol=1e-5)
 
 
 def test_the_factor_is_one_of_depth() -> None:
-    inputs = tensors()
-    depth, _ = answered(with_bias(FACTOR, 1.0), inputs)
+    inputs = step_at_48(96)
+    depth, _ = answered(saying(FACTOR, 1.0), inputs)
     np.testing.assert_allclose(depth, inputs[2].numpy()[0, 0] * math.exp(0.1), rtol=1e-5)
 
 
-def test_a_log_variance_is_added_to_that_of_the_prior() -> None:
+def test_a_return_that_is_trusted_is_what_is_said_there() -> None:
+    """One that the occlusion filter took out, which comes negative, is only looked at."""
     inputs = tensors()
-    _, before = answered(lite.build(), inputs)
-    _, after = answered(with_bias(LOG_VARIANCE, 0.7), inputs)
+    depth, _ = answered(saying(TRUST, 20.0), inputs)
+    sparse, prior = inputs[1].numpy()[0, 0], inputs[2].numpy()[0, 0]
+    assert np.any(sparse < 0)
+    np.testing.assert_allclose(depth, np.where(sparse > 0, sparse, prior), rtol=1e-5)
+
+
+def test_a_log_variance_is_added_to_that_of_the_prior() -> None:
+    inputs, model = tensors(), lite.build()
+    _, before = answered(model, inputs)
+    with torch.no_grad():
+        model.variance.bias[:] = 0.7
+    _, after = answered(model, inputs)
     np.testing.assert_allclose(after - before, 0.7, atol=1e-5)
 
 
