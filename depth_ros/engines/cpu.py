@@ -11,14 +11,17 @@ MAX_DEFAULT_THREADS = 8  # a network of ours gains little beyond, and a robot ha
 
 
 def thread_count(threads: int = 0) -> int:
-    """Threads of a network; 0 = all cores that this process may use but one, at most 8."""
+    """Threads of a network; 0 = all cores that this process may use but one, 2 to 8.
+
+    Of two cores it takes both: what else a node does is short, and threads that wait sleep.
+    """
     if threads > 0:
         return threads
     if hasattr(os, 'sched_getaffinity'):  # a container or taskset may grant fewer than there are
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return min(MAX_DEFAULT_THREADS, max(1, cores - 1))
+    return min(MAX_DEFAULT_THREADS, max(cores - 1, min(cores, 2)))
 
 
 def import_torch() -> ModuleType:

@@ -186,7 +186,10 @@ class EngineConfig:
         choices=('auto', *PRECISIONS),
     )
     threads: int = option(
-        0, 'CPU threads of a network; 0 = all cores but one, at most 8.', minimum=0, maximum=256
+        0,
+        'CPU threads of a network; 0 = all cores but one, at least 2, at most 8.',
+        minimum=0,
+        maximum=256,
     )
 
 

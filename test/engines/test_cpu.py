@@ -11,8 +11,8 @@ import pytest
 from depth_ros.engines.cpu import thread_count
 
 
-@pytest.mark.parametrize(('cores', 'threads'), [(1, 1), (2, 1), (4, 3), (9, 8), (64, 8)])
-def test_default_leaves_a_core_and_is_bounded(
+@pytest.mark.parametrize(('cores', 'threads'), [(1, 1), (2, 2), (3, 2), (4, 3), (9, 8), (64, 8)])
+def test_default_leaves_a_core_of_more_than_two_and_is_bounded(
     monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
 ) -> None:
     monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(cores)), raising=False)
