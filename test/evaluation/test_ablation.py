@@ -97,7 +97,7 @@ def test_only_the_calibrated_trial_has_returns_held_out():
     raw, calibrated = trials[0].raw.scores, trials[0].calibrated.scores
     assert raw.coverage_1sigma == pytest.approx(0.0, abs=1e-3)  # 5 % of 6 m against 0.5 m
     assert raw.coverage_2sigma == 1.0
-    assert calibrated.coverage_2sigma != raw.coverage_2sigma
+    assert calibrated.nll > raw.nll + 0.1  # held out, all returns agree on 6 m: sigma shrinks
 
 
 def test_a_protocol_gives_all_returns_so_there_is_nothing_to_calibrate_by():
