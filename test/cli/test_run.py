@@ -79,6 +79,7 @@ def test_json_limit_and_settings(
     wall: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ['--limit', '2', '--format', 'npz', '--set', 'output.scale=0.5', '--json']
+    arguments += ['--set', 'calibration.held_out_share=0.3']  # so that every image has some
     assert (
         main(['run', str(wall), '-o', str(tmp_path / 'o'), '--method', 'ip_basic', *arguments])
         == 0
