@@ -26,10 +26,7 @@ def slope_map(depth_m: Float32) -> Float32:
 
 
 def slopes_m_per_px(depth_m: Float32, at: npt.NDArray[np.intp]) -> Float32:
-    """How steep a depth map (H, W) is at the pixels of flat indices `at`, in metres per pixel.
-
-    Along each axis the smaller one of the steps to both sides, so that an edge is not steep.
-    """
+    """The same at the pixels of flat indices `at` alone, which are few."""
     height, width = depth_m.shape
     rows, columns = np.divmod(at, width)
     here_m = depth_m.take(at)

@@ -126,8 +126,7 @@ class Lite(NetworkMethod):
         lower = lite.lower_size(size)
         if lower and self._lower.fits(lower) and height - first <= lower[0]:
             slot, size, row = self._lower, lower, max(0, height - lower[0])
-        below, hidden_m = slice(row, None), view.hidden_m
-        signed_m = view.sparse_m if hidden_m is None else view.sparse_m - hidden_m
+        below, signed_m = slice(row, None), lite.signed(view.sparse_m, view.hidden_m)
         arrays = lite.padded(
             view.image[below], signed_m[below], prior_m[below], prior_sigma_m[below], size
         )

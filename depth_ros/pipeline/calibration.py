@@ -298,6 +298,7 @@ class SigmaCalibrator:
         )
 
     def _all_counts(self) -> Float64:
+        """Counts (2, S) over all ranges and distances."""
         counts: Float64 = self._counts.sum(axis=(1, 2))
         return counts
 

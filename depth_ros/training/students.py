@@ -15,7 +15,7 @@ import numpy as np
 from depth_ros.errors import MissingDependencyError, TrainingError
 from depth_ros.frame import Float32
 from depth_ros.methods import guided
-from depth_ros.models import bpnet
+from depth_ros.models import bpnet, lite
 from depth_ros.models.base import Arrays
 from depth_ros.models.bpnet.neighbours import LEVELS, pyramid
 from depth_ros.models.registry import KITTI, Normalisation, family
@@ -108,13 +108,11 @@ class LiteStudent:
             raise TrainingError(
                 f'lite needs {guided.MIN_RETURNS} LiDAR returns in an example, got {found}.'
             )
-        hidden_m = example.hidden_m
-        signed_m = example.sparse_m if hidden_m is None else example.sparse_m - hidden_m
         top = int(guided.top_of_lidar(example.sparse_m).min())
         prior_m, sigma_m = guided.complete_below(example.image, example.sparse_m, top)
         return {
             'image': np.ascontiguousarray(example.image),
-            'sparse': _channel(signed_m),
+            'sparse': _channel(lite.signed(example.sparse_m, example.hidden_m)),
             'prior': _channel(prior_m),
             'prior_sigma': _channel(sigma_m),
         }

@@ -47,7 +47,7 @@ def test_calibrated_sigma_keeps_its_promise_in_three_worlds(
 ) -> None:
     """Where the truth is that of LiDAR, and where it is exact. A Gaussian has 0.683 and 0.954.
 
-    The constants of the calibration were fitted on KITTI, and not on the simulated worlds.
+    The constants of the calibration were fitted on all three, among others.
     """
     pytest.importorskip('onnxruntime')
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))

@@ -291,7 +291,7 @@ def test_figures_tell_of_how_many_frames_they_are():
 
 
 def test_the_errors_of_a_method_without_returns_are_those_of_all_pixels():
-    """No 0.93: a Gaussian of 0.2 m is covered by 0.2 m."""
+    """A Gaussian of 0.2 m is covered by 0.2 m."""
     stream = Stream()
     stream.calibrator = SigmaCalibrator(stream.calibrator.config, sees_returns=False)
     stream.feed(gaussian(0.2), frames=10)

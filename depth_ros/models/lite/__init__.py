@@ -64,7 +64,7 @@ def graph_inputs(
 
     Args:
         rgb: (H, W, 3) uint8.
-        sparse_m: (H, W) metres, 0 = none; negative where the occlusion filter took a return out.
+        sparse_m: (H, W) metres, as `signed` gives it.
         prior_m: (H, W) dense depth in metres, as `methods.guided` gives it.
         prior_sigma_m: (H, W) its raw sigma in metres.
     """
@@ -137,6 +137,11 @@ def lower_size(size: tuple[int, int]) -> tuple[int, int] | None:
     """
     lower = [other for other in SIZES if other[1] == size[1] and other[0] < size[0]]
     return max(lower, default=None)
+
+
+def signed(sparse_m: Float32, hidden_m: Float32 | None) -> Float32:
+    """Returns (H, W) in metres, those that the occlusion filter took out negative, 0 = none."""
+    return sparse_m if hidden_m is None else sparse_m - hidden_m
 
 
 def padded(
