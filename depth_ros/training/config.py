@@ -90,6 +90,10 @@ class ObjectiveConfig:
     relative_l2: float = option(
         0.0, 'Weight of the squared error as a share of the truth, at most a half.', minimum=0.0
     )
+    rmse_ratio: float = option(
+        0.0, 'Weight of the RMSE of an image over that of what is corrected.', minimum=0.0
+    )
+    mae_ratio: float = option(0.0, 'Weight of the same of the MAE.', minimum=0.0)
     l2_of_all: float = option(
         0.0, 'Weight of squared errors over the number of all pixels.', minimum=0.0
     )

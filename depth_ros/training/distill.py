@@ -40,6 +40,8 @@ class Objective:
         clip_m: what is farther off pulls no more.
         log_gradient: gradient matching of ln depth with ln truth.
         relative_l2: ((depth - truth) / truth)^2, of shares up to a half.
+        rmse_ratio: root mean square error of an image over that of the prior that is corrected.
+        mae_ratio: the same of the mean absolute error.
         l2_of_all: squared error in metres, over the number of all pixels.
         ssi: error against the teacher up to scale and shift, in metres.
         affine_invariant: the same with median and mean absolute deviation in place of a fit.
@@ -59,6 +61,8 @@ class Objective:
     clip_m: float = 5.0
     log_gradient: float = 0.0
     relative_l2: float = 0.0
+    rmse_ratio: float = 0.0
+    mae_ratio: float = 0.0
     l2_of_all: float = 0.0
     ssi: float = 0.0
     affine_invariant: float = 0.0
@@ -82,18 +86,19 @@ class Objective:
 
         Args:
             prediction: what a student says.
-            batch: `truth` and `teacher`, each (B, 1, H, W), see `students.arrays`.
+            batch: `truth` and `teacher`, each (B, 1, H, W), see `students.arrays`, and `prior` of
+                a student that corrects one.
 
         Raises:
-            TrainingError: a term needs a log-variance and the student has none.
+            TrainingError: a term needs a log-variance or a prior, and the student has none.
         """
-        truth, teacher = batch['truth'], batch['teacher']
+        truth = batch['truth']
         total = truth.new_zeros(())
         parts: dict[str, Tensor] = {}
         coarsest = len(prediction.depths) - 1
         for i, depth in enumerate(prediction.depths):
             share = self.coarser ** (coarsest - i)
-            for name, value in self._depth_terms(depth.float(), truth, teacher):
+            for name, value in self._depth_terms(depth.float(), batch):
                 total = total + share * getattr(self, name) * value
                 parts[name] = parts.get(name, 0.0) + share * value.detach()
         for name, value in self._uncertainty_terms(prediction, truth):
@@ -102,9 +107,10 @@ class Objective:
         return total, parts
 
     def _depth_terms(
-        self, depth: Tensor, truth: Tensor, teacher: Tensor
+        self, depth: Tensor, batch: Mapping[str, Tensor]
     ) -> Iterator[tuple[str, Tensor]]:
         """The terms on one map that are switched on, by name."""
+        truth, teacher = batch['truth'], batch['teacher']
         known = truth > 0
         if self.l1:
             yield 'l1', losses.l1(depth, truth, known)
@@ -117,6 +123,11 @@ class Objective:
             yield 'log_gradient', gradient_matching(log_depth, log_truth, known)
         if self.relative_l2:
             yield 'relative_l2', losses.relative_l2(depth, truth, known)
+        for name, power in (('rmse_ratio', 2), ('mae_ratio', 1)):
+            if getattr(self, name):
+                if 'prior' not in batch:
+                    raise TrainingError(f'{name} needs a student that corrects a prior.')
+                yield name, losses.ratio(depth, batch['prior'].float(), truth, known, power)
         if self.l2_of_all:
             yield 'l2_of_all', losses.l2_of_all(depth, truth, known)
         taught = teacher.isfinite()

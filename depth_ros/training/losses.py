@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 DEGENERATE = 1e-6
 """A map whose spread is below this share of its size is constant."""
 
+SMALL_SHARE = 1e-3
+"""Errors that are this share of the truth are as good as none."""
 SMALLEST_ERROR = 1e-5
 """Errors below have the logarithm of this one."""
 GAUSSIAN_SHARES = {1: 0.6827, 2: 0.9545}
@@ -76,6 +78,28 @@ def log_l1(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute error of the logarithm; maps are positive in the mask."""
     prediction, truth = neutral(mask, prediction, truth)
     return masked_mean((prediction.log() - truth.log()).abs(), mask)
+
+
+def ratio(prediction: Tensor, baseline: Tensor, truth: Tensor, mask: Tensor, power: int) -> Tensor:
+    """What a prediction has of the error of a baseline, (mean |error|^p)^(1/p) of each image.
+
+    So an image that is hard for both weighs no more than one that is easy. A tenth of a per cent
+    of the mean truth is added to both, for an image in which the baseline has no error.
+
+    Args:
+        prediction: teaches.
+        baseline: does not.
+        truth: of both.
+        mask: of the pixels that count.
+        power: 1 is a mean absolute error, 2 a root mean square.
+    """
+    prediction, baseline, truth = neutral(mask, prediction, baseline.detach(), truth)
+    floor = (SMALL_SHARE * image_means(truth, mask)).clamp_min(DEGENERATE).pow(power)
+
+    def error(values: Tensor) -> Tensor:
+        return (image_means((values - truth).abs().pow(power), mask) + floor).pow(1 / power)
+
+    return (error(prediction) / error(baseline)).where(mask.flatten(1).any(1), 0.0).mean()
 
 
 def scale_and_shift(source: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

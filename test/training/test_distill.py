@@ -54,6 +54,22 @@ def test_lite_by_hand() -> None:
     assert total.item() == pytest.approx(wanted + 0.03 * laplace + 0.1 * coverage)
 
 
+@pytest.mark.parametrize('term', ['rmse_ratio', 'mae_ratio'])
+def test_ratio_to_the_prior(term: str) -> None:
+    """Errors 1 and 4, the prior's 2 and 8 beside an unknown pixel: half of the prior's."""
+    batch = {'truth': TRUTH, 'teacher': NO_TEACHER, 'prior': TRUTH + torch.tensor([2.0, 5.0, 8.0])}
+    total, parts = Objective(**{term: 3.0}).loss(Prediction((DEPTH,)), batch)
+    assert total.item() == pytest.approx(3 * 0.5, rel=0.01)
+    assert parts[term].item() == pytest.approx(0.5, rel=0.01)
+
+
+@pytest.mark.parametrize('term', ['rmse_ratio', 'mae_ratio'])
+def test_ratio_needs_a_prior(term: str) -> None:
+    batch = {'truth': TRUTH, 'teacher': NO_TEACHER}
+    with pytest.raises(TrainingError, match=f'{term} needs a student that corrects a prior'):
+        Objective(**{term: 1.0}).loss(Prediction((DEPTH,)), batch)
+
+
 @pytest.mark.parametrize('term', ['laplace', 'coverage'])
 def test_a_likelihood_teaches_the_variance_and_leaves_depth_alone(term: str) -> None:
     depth = DEPTH.clone().requires_grad_()

@@ -94,6 +94,37 @@ def test_relative_l2_by_hand() -> None:
     assert got.item() == pytest.approx((0.2**2 + 0.25**2 + 0.5**2) / 3)  # the last one is cut
 
 
+def test_ratio_is_that_of_the_errors_of_each_image() -> None:
+    """Errors 1 3 against 2 4: sqrt(5 / 10) and 4 / 6; the second image has half of the errors."""
+    truth = maps([100.0, 100.0]).repeat(2, 1, 1, 1)
+    prediction = truth + maps([1.0, -3.0])
+    baseline = truth + maps([-2.0, 4.0]) * torch.tensor([1.0, 0.5])[:, None, None, None]
+    for power, first in ((2, math.sqrt(5 / 10)), (1, 4 / 6)):
+        got = losses.ratio(prediction, baseline, truth, everywhere(truth), power)
+        assert got.item() == pytest.approx((first + 2 * first) / 2, rel=0.02)  # the floor of both
+        scaled = losses.ratio(
+            0.1 * prediction, 0.1 * baseline, 0.1 * truth, everywhere(truth), power
+        )
+        assert scaled.item() == pytest.approx(got.item())
+
+
+@pytest.mark.parametrize('power', [1, 2])
+def test_ratio_to_a_baseline_without_error_is_finite_and_teaches_the_prediction_only(
+    power: int,
+) -> None:
+    truth = maps([5.0, 8.0, 0.0])
+    prediction, baseline = (truth.clone().requires_grad_() for _ in range(2))
+    loss = losses.ratio(prediction, baseline, truth, truth > 0, power)
+    loss.backward()
+    assert loss.item() == pytest.approx(1.0)
+    assert prediction.grad.isfinite().all()
+    assert baseline.grad is None
+    with torch.no_grad():
+        worse = losses.ratio(prediction + 1.0, baseline, truth, truth > 0, power)
+    assert worse.item() > 100
+    assert losses.ratio(prediction, baseline, truth, truth > 9, power).item() == 0.0
+
+
 def test_log_l1_by_hand() -> None:
     got = losses.log_l1(maps([math.e, 1.0]), maps([1.0, math.e**3]), everywhere(maps([1.0, 1.0])))
     assert got.item() == pytest.approx(2.0)  # (1 + 3) / 2
