@@ -17,9 +17,16 @@ from depth_ros.methods.guided import MIN_RETURNS, complete_below, rows_above, to
 from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import lite
 
+SIGMA_SCALE, SIGMA_POWER = np.float32(0.58), np.float32(0.9)
+"""Relative sigma is this share of this power of what the network says of the scenes that it
+learned from. Fitted on half of the real sets: docs/uncertainty.md"""
 SLOPE_PX = np.float32(0.5)
 """How well it is known where in the image a depth belongs, in pixels, which is part of sigma on
-slopes. Rigs are calibrated and timed worse than those that it learned from: docs/uncertainty.md"""
+slopes. Rigs are calibrated and timed worse than those that it learned from."""
+FARTHER = np.float32(1.1)
+"""A step to what is farther than so many times the prior counts as far as it is sure,"""
+DOUBT = np.float32(1.5)
+"""beside so many sigma of the network; see `restrained`. Fitted like sigma: docs/lite.md"""
 
 
 class Lite(NetworkMethod):
@@ -134,8 +141,10 @@ class Lite(NetworkMethod):
         depth_m, log_variance = (
             outputs[name][0, 0, : height - row, :width] for name in lite.OUTPUTS
         )
-        learned_m, sloping_m = depth_m * np.exp(0.5 * log_variance), SLOPE_PX * slope_map(depth_m)
+        learned_m = SIGMA_SCALE * depth_m * np.exp(SIGMA_POWER / 2 * log_variance)
+        sloping_m = SLOPE_PX * slope_map(depth_m)
         sigma_m = np.sqrt(learned_m * learned_m + sloping_m * sloping_m)
+        depth_m = restrained(depth_m, prior_m[below], log_variance)
         known = (depth_m > 0) & np.isfinite(depth_m) & np.isfinite(sigma_m)
         if not self._extrapolate:
             known &= ~rows_above(top, height)[row:]
@@ -143,6 +152,30 @@ class Lite(NetworkMethod):
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
         return lite.network_size(height, width, may_export=self._may_export and can_export())
+
+
+def restrained(depth_m: Float32, prior_m: Float32, log_variance: Float32) -> Float32:
+    """Depth (h, w) in metres whose steps to what is farther than a prior are no bolder than sure.
+
+    The network learned in scenes with more to see between and past things than real ones have, so
+    that such steps are often too long. One of x sigma keeps x^2 / (x^2 + `DOUBT`^2) of what is
+    beyond `FARTHER` times the prior, as a signal beside noise does in a Wiener filter.
+
+    Args:
+        depth_m: what the network says.
+        prior_m: (h, w) what it corrected.
+        log_variance: (h, w) of the relative error, as the network states it.
+    """
+    start_m = FARTHER * prior_m
+    at = np.flatnonzero(depth_m > start_m)  # few
+    deep_m, start_m = depth_m.take(at), start_m.take(at)
+    with np.errstate(invalid='ignore', over='ignore'):  # what is unknown may be Inf
+        step = (1 - prior_m.take(at) / deep_m) ** 2
+        noise = DOUBT * DOUBT * np.exp(log_variance.take(at))
+        kept_m = start_m + step / (step + noise) * (deep_m - start_m)
+    restrained_m = depth_m.copy()
+    restrained_m.put(at, kept_m)
+    return restrained_m
 
 
 def _filled(values: Float32, known: Bool, row: int) -> Float32:

@@ -174,14 +174,18 @@ FINETUNING = Objective(l1=1.0, ssi=1.0, gradient=1.0)
 BPNET = Objective(l2_of_all=1.0)
 """BP-Net's MSMSE (CVPR 2024): a quarter for each coarser of six outputs."""
 LITE = Objective(
-    log_l1=3.0, clipped_l1=0.05, relative_l2=6.0, log_gradient=0.5, laplace=0.03, coverage=0.1
+    rmse_ratio=0.3, mae_ratio=0.3, log_l1=1.0, log_gradient=0.25, laplace=0.03, coverage=0.1
 )
-"""Stage 1 of `lite`: relative errors count near and far alike, large ones by their square; metres,
-since RMSE counts them; gradients, since edges are few pixels."""
-LITE_FINETUNING = dataclasses.replace(LITE, log_gradient=0.0, ssi=0.01, gradient=0.005)
-"""Stage 2 of `lite`: the teacher's terms, in metres and summed over scales, weigh less than those
-on the truth, or depth follows the teacher away from it. Sparse truth has no gradients; the
-teacher's take their place."""
+"""Stage 1 of `lite`: errors in metres as shares of the prior's, which an image with few returns
+teaches as much as one with many; relative errors, since they count near and far alike; gradients,
+since edges are few pixels."""
+LITE_FINETUNING = Objective(
+    log_l1=3.0, clipped_l1=0.05, relative_l2=6.0, ssi=0.01, gradient=0.005, laplace=0.03,
+    coverage=0.1,
+)  # fmt: skip
+"""Stage 2 of `lite`: relative errors, large ones by their square, and metres. The teacher's terms,
+in metres and summed over scales, weigh less than those on the truth, or depth follows the teacher
+away from it. Sparse truth has no gradients; the teacher's take their place."""
 
 OBJECTIVES = {
     'pretraining': PRETRAINING,

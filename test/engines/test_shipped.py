@@ -86,8 +86,12 @@ def test_weights_are_those_of_their_description_and_of_the_settings_that_ship() 
     pytest.importorskip('yaml')
     settings = config.read(REPOSITORY / 'config/train_lite_stage1.yaml')
     saved = {**description['config'], 'data.path': settings.data.path}
-    # They were trained in several runs, each from the weights of the last one: docs/lite.md.
-    runs = 'student.weights', 'optimizer.lr', 'schedule.steps', 'schedule.warmup_share'
+    # They were trained in several runs, each from the weights of the last one, on scenes of two
+    # seeds: docs/lite.md.
+    runs = (
+        *('student.weights', 'optimizer.lr', 'schedule.steps', 'schedule.warmup_share'),
+        *('seed', 'data.shards'),
+    )
     assert all(found.startswith(runs) for found in config.differences(saved, settings))
     assert description['config']['data.source'] == 'scenes'  # no data of others
 

@@ -86,11 +86,23 @@ def test_the_network_sees_the_view_and_what_guided_makes_of_it(
         assert np.isfinite(given[name]).all()  # above the LiDAR, too
     assert estimate.depth_m.shape == (50, 70)
     known = estimate.valid.copy()
-    # A tenth of depth, which the engine says, and half a pixel of the slope.
+    # 0.58 of the engine's tenth to the power of 0.9, and half a pixel of the slope.
     slope_m = slope_map(given['prior'][0, 0, :50, :70])
-    wanted_m = np.hypot(0.1 * estimate.depth_m, 0.5 * slope_m)
+    wanted_m = np.hypot(0.07302 * estimate.depth_m, 0.5 * slope_m)
     known[48:] = False  # beside what the engine says of row 49
     np.testing.assert_allclose(estimate.sigma_m[known], wanted_m[known], rtol=1e-4)
+
+
+def test_steps_to_what_is_farther_count_as_far_as_they_are_sure() -> None:
+    """From 10 to 20 m with a sigma of a quarter: 0.5^2 / (0.5^2 + 0.375^2) = 0.64 of 9 m."""
+    prior_m = np.full((1, 6), 10.0, np.float32)
+    depth_m = np.array([[20.0, 20.0, 11.0, 4.0, np.inf, np.nan]], np.float32)
+    sigma = np.array([[0.25, 1e-4, 0.25, 0.25, 0.25, 0.25]], np.float32)
+    got = method_module.restrained(depth_m, prior_m, 2 * np.log(sigma))
+    np.testing.assert_allclose(got[0, :4], [11 + 0.64 * 9, 20.0, 11.0, 4.0], rtol=1e-6)
+    assert not np.isfinite(got[0, 4:]).any()
+    unsure = method_module.restrained(depth_m, prior_m, np.full_like(depth_m, np.inf))
+    np.testing.assert_allclose(unsure[0, :4], [11.0, 11.0, 11.0, 4.0])
 
 
 def test_nothing_is_known_above_the_lidar_unless_that_is_asked_for(

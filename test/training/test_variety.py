@@ -174,7 +174,7 @@ def test_it_is_never_farther_than_the_truth_nor_nearer_than_what_is_around() -> 
 
 def test_enough_returns_are_left(many: list[Seen]) -> None:
     counts = [np.count_nonzero(each.sparse_m) for each in many]
-    assert min(counts) >= 2 * MIN_RETURNS
+    assert min(counts) >= MIN_RETURNS
     assert min(counts) < 150, 'there are sparse ones'
     assert max(counts) > 4000, 'and dense ones'
 
@@ -182,13 +182,13 @@ def test_enough_returns_are_left(many: list[Seen]) -> None:
 def test_no_return_is_invented(many: list[Seen]) -> None:
     """Each was measured, or lies on the truth but for the noise of random points."""
     example, _ = view()
-    assert 0.03 < share(each.at_random for each in many) < 0.15
+    assert 0.12 < share(each.at_random for each in many) < 0.28
     for each in many:
         returns = each.sparse_m > 0
         if each.at_random:
             error = each.sparse_m[returns] / (each.factor * example.truth_m[returns]) - 1
             assert np.abs(error).max() < 0.05
-            assert 32 <= returns.sum() <= 0.02 * returns.size
+            assert MIN_RETURNS <= returns.sum() <= 0.02 * returns.size
         else:  # their values were compared to tell them from random points
             assert (example.sparse_m[returns] > 0).all()
 
@@ -201,7 +201,7 @@ def test_distances_are_scaled_together_in_two_of_five(many: list[Seen]) -> None:
 
 
 def test_every_second_fourth_or_eighth_ring_is_kept_or_all(many: list[Seen]) -> None:
-    """Which is told by how many remainders by 8 are there; 48, 14, 13 and 7 % of all."""
+    """Which is told by how many remainders by 8 are there; 42, 13, 12 and 7 % of all."""
     _, ring = view()
     found: collections.Counter[int] = collections.Counter()
     for each in many:
@@ -211,7 +211,7 @@ def test_every_second_fourth_or_eighth_ring_is_kept_or_all(many: list[Seen]) -> 
             assert len(np.unique(np.diff(np.append(remainders, remainders[0] + 8)))) == 1
             found[len(remainders)] += 1
     assert set(found) == {1, 2, 4, 8}
-    assert found[8] / len(many) == pytest.approx(0.48, abs=0.087)  # three binomial sigmas
+    assert found[8] / len(many) == pytest.approx(0.42, abs=0.087)  # three binomial sigmas
     assert found[1] < found[2] + found[4]
 
 
@@ -302,17 +302,18 @@ def test_what_becomes_farther_than_120_m_has_no_truth() -> None:
 
 
 def test_where_there_are_few_returns_all_stay() -> None:
-    """30 of them, below the limit, or random points, more than that; and of none nothing comes."""
+    """15 of them, below the limit, or random points, more than that; and of none nothing comes."""
     example, ring = view()
     few_m = np.zeros_like(example.sparse_m)
-    few_m[FIRST_ROW : FIRST_ROW + 5, 0:12:2] = example.sparse_m[FIRST_ROW : FIRST_ROW + 5, 0:12:2]
+    some = np.s_[FIRST_ROW : FIRST_ROW + 5, 0:6:2]
+    few_m[some] = example.sparse_m[some]
     none_m = np.zeros_like(few_m)
     for seed in range(60):
         for sparse_m in (few_m, none_m):
             changed = Example(example.image, sparse_m, example.truth_m, example.K, example.teacher)
             found = seen(changed, np.where(sparse_m > 0, ring, NO_RING), seed).sparse_m > 0
             kept = np.array_equal(found, sparse_m > 0)
-            assert kept or found.sum() >= 2 * MIN_RETURNS
+            assert kept or found.sum() >= MIN_RETURNS
 
 
 def test_a_seed_repeats_another_differs_and_the_view_stays_as_it_was() -> None:
