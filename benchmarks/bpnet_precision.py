@@ -25,10 +25,11 @@ from depth_ros.engines.export import OPSET
 from depth_ros.engines.self_check import Difference
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.frame import CameraView, Float32
-from depth_ros.models import bpnet, weights
+from depth_ros.models import bpnet
 from depth_ros.models.base import Arrays
 from depth_ros.models.bpnet.deploy import deploy
 from depth_ros.models.bpnet.network import BPNet
+from depth_ros.weights import store
 
 SIZES = ((64, 96), (256, 320), (352, 1216))
 IMAGES = 3
@@ -87,7 +88,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = BPNet(WIDTH).eval()
-    weights.load(model, args.weights)
+    store.load(model, args.weights)
     views = [view for view, _ in itertools.islice(real(), IMAGES)]
     rows = []
     for height, width in SIZES:

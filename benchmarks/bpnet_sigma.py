@@ -30,10 +30,10 @@ from depth_ros.errors import DatasetError
 from depth_ros.evaluation import uncertainty
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.frame import CameraView, Float32
+from depth_ros.models.base import KITTI
 from depth_ros.models.bpnet.deploy import SIGMA_FLOOR_M
 from depth_ros.models.bpnet.neighbours import pyramid
 from depth_ros.models.bpnet.network import BPNet
-from depth_ros.models.registry import KITTI
 from depth_ros.pipeline.fusion import FusionPipeline
 
 ROOT = Path(os.environ.get('DEPTH_ROS_DATA') or Path(__file__).resolve().parents[2] / 'shared')

@@ -18,7 +18,7 @@ MAX_LINES = 400
 # What each layer may import besides itself.
 CORE = {
     *('errors', 'files', 'settings', 'frame', 'geometry', 'messages'),
-    *('models', 'engines', 'methods', 'pipeline'),
+    *('models', 'weights', 'engines', 'methods', 'pipeline'),
 }
 ALLOWED = {
     'errors': set(),
@@ -27,9 +27,10 @@ ALLOWED = {
     'frame': {'errors'},
     'geometry': {'errors', 'frame'},
     'messages': {'errors', 'frame', 'geometry'},
-    'models': {'errors', 'files', 'frame', 'geometry'},
-    'engines': {'errors', 'files', 'frame', 'geometry', 'models'},
-    'methods': {'errors', 'files', 'frame', 'geometry', 'models', 'engines'},
+    'models': {'errors', 'frame', 'geometry'},
+    'weights': {'errors', 'files', 'frame', 'models'},
+    'engines': {'errors', 'files', 'frame', 'geometry', 'models', 'weights'},
+    'methods': {'errors', 'files', 'frame', 'geometry', 'models', 'weights', 'engines'},
     'pipeline': CORE,
     'nodes': CORE,
     'simulation': {'errors', 'settings', 'frame', 'geometry'},
@@ -192,7 +193,7 @@ def test_no_module_needs_an_optional_library_to_be_imported() -> None:
         ('engines/a.py', 'def f():\n  import tensorrt', 'only engines/build.py'),
         ('models/bpnet/__init__.py', 'import torch', 'torch'),
         ('models/bpnet/a.py', 'import safetensors', 'safetensors'),
-        ('models/registry.py', 'import torch', 'torch'),
+        ('weights/registry.py', 'import torch', 'torch'),
         ('frame.py', 'x = 1\n' * (MAX_LINES + 1), '401 lines'),
     ],
 )

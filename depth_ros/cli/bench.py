@@ -29,7 +29,7 @@ from depth_ros.engines.open import available_backends, open_engine, open_onnxrun
 from depth_ros.errors import DepthRosError, EngineError
 from depth_ros.evaluation.report import json_text, table
 from depth_ros.models.base import Arrays
-from depth_ros.models.registry import FAMILIES
+from depth_ros.weights.registry import FAMILIES
 
 STAGES = ('upload', 'network', 'download')
 MIB = 2**20

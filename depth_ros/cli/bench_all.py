@@ -23,8 +23,8 @@ from depth_ros.engines.open import NO_GPU_DEVICE, Candidate, candidates
 from depth_ros.errors import DepthRosError, EngineError
 from depth_ros.evaluation.report import json_text, markdown
 from depth_ros.files import write_atomic
-from depth_ros.models.registry import MODELS, SHIPPED, family
-from depth_ros.models.weights import is_fetched, weights_path
+from depth_ros.weights.registry import MODELS, SHIPPED, family
+from depth_ros.weights.store import is_fetched, weights_path
 
 LEAST_S = 5.0  # a step is not begun with less time left
 MEASURING_S = 10.0  # given to the runs of one network on one backend

@@ -17,8 +17,8 @@ from depth_ros.engines.plan_cache import PlanCache
 from depth_ros.errors import ModelError
 from depth_ros.files import cache_dir
 from depth_ros.methods.mono import mono_weights
-from depth_ros.models.registry import MODELS
-from depth_ros.models.weights import Record, weights_path
+from depth_ros.weights.registry import MODELS
+from depth_ros.weights.store import Record, weights_path
 
 ROOM_BYTES = 2 * 10**9
 """What BP-Net takes: its weights, two ONNX files, a plan, and some of them twice for a moment."""

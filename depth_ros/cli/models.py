@@ -12,10 +12,11 @@ from typing import Any
 from depth_ros.cli.progress import ProgressBar
 from depth_ros.errors import ModelError, callable_here
 from depth_ros.evaluation.report import json_text, table
-from depth_ros.models.fetch import fetch
-from depth_ros.models.flops import NETWORKS, Cost, costs
-from depth_ros.models.registry import LEFT_OUT, MODELS, SHIPPED, ModelCard, card
-from depth_ros.models.weights import Record, intact, is_fetched, verify, weights_path
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.fetch import fetch
+from depth_ros.weights.flops import NETWORKS, Cost, costs
+from depth_ros.weights.registry import LEFT_OUT, MODELS, SHIPPED, card
+from depth_ros.weights.store import Record, intact, is_fetched, verify, weights_path
 
 _COLUMNS = 100
 

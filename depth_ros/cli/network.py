@@ -10,8 +10,8 @@ from depth_ros.engines.base import PRECISIONS, NetworkRequest
 from depth_ros.engines.network import family_of
 from depth_ros.engines.open import resolve_precision
 from depth_ros.models import lite
-from depth_ros.models.registry import FAMILIES, MODELS, SHIPPED
-from depth_ros.models.weights import locate
+from depth_ros.weights.registry import FAMILIES, MODELS, SHIPPED
+from depth_ros.weights.store import locate
 
 
 def add_network_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:

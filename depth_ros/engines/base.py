@@ -32,7 +32,7 @@ class NetworkRequest:
     """A network to be run at one size.
 
     Attributes:
-        family: name in `depth_ros.models.registry.FAMILIES`, such as `bpnet`.
+        family: name in `depth_ros.weights.registry.FAMILIES`, such as `bpnet`.
         weights: file with its parameters.
         height: of the input in pixels, a multiple of the family's `STRIDE`.
         width: of the input in pixels.

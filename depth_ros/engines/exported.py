@@ -14,7 +14,7 @@ from depth_ros import __version__
 from depth_ros.errors import EngineError
 from depth_ros.files import sha256_of, write_atomic
 from depth_ros.models.base import Arrays
-from depth_ros.models.registry import family
+from depth_ros.weights.registry import family
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Exported:
         onnx: the ONNX file.
         onnx_sha256: of that file.
         weights_sha256: of the file that its parameters came from.
-        family: name in `depth_ros.models.registry.FAMILIES`.
+        family: name in `depth_ros.weights.registry.FAMILIES`.
         height: of the input in pixels.
         width: of the input in pixels.
         precision: one of `PRECISIONS`.

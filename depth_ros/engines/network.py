@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.cpu import import_torch
 from depth_ros.errors import EngineError
-from depth_ros.models import weights
 from depth_ros.models.base import NetworkFamily
-from depth_ros.models.registry import family
+from depth_ros.weights import store
+from depth_ros.weights.registry import family
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,5 +56,5 @@ def load_network(request: NetworkRequest) -> nn.Module:
     network = family_of(request)
     import_torch()
     model = network.build()
-    weights.load(model, request.weights)
+    store.load(model, request.weights)
     return model.eval()

@@ -12,8 +12,8 @@ from depth_ros.geometry.camera import Intrinsics
 from depth_ros.geometry.device import DeviceEstimate, DeviceView
 from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import bpnet
-from depth_ros.models.registry import KITTI
-from depth_ros.models.weights import network_card
+from depth_ros.models.base import KITTI
+from depth_ros.weights.store import network_card
 
 
 class BPNet(NetworkMethod):

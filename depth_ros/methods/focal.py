@@ -5,8 +5,8 @@ from __future__ import annotations
 from depth_ros.frame import UInt8
 from depth_ros.methods.network_slot import NetworkSlot
 from depth_ros.models import depth_pro
-from depth_ros.models.registry import monocular_family
-from depth_ros.models.weights import locate
+from depth_ros.weights.registry import monocular_family
+from depth_ros.weights.store import locate
 
 FAMILY = 'depth_pro_fov'
 

@@ -14,9 +14,9 @@ from depth_ros.frame import CameraView, DepthEstimate, DepthKind, Float32, UInt8
 from depth_ros.geometry.camera import Intrinsics
 from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import depth_pro
-from depth_ros.models.card import ModelCard
-from depth_ros.models.registry import MODELS, monocular_family
-from depth_ros.models.weights import locate, network_card
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.registry import MODELS, monocular_family
+from depth_ros.weights.store import locate, network_card
 
 SHORT_SIDE_PX = {'cpu': 252, 'cuda': 518}
 """Shorter side of what the network sees, by device: 518 is what Depth Anything was trained at."""

@@ -15,7 +15,7 @@ class NetworkSlot:
     """Holds at most one engine of one network.
 
     Args:
-        family: name in `depth_ros.models.registry.FAMILIES`.
+        family: name in `depth_ros.weights.registry.FAMILIES`.
         weights: file of its parameters.
         backend: one of `depth_ros.engines.base.BACKENDS`, or `auto`.
         precision: one of `depth_ros.engines.base.PRECISIONS`, or `auto`.

@@ -13,7 +13,7 @@ from depth_ros.methods.ip_basic import IpBasic
 from depth_ros.methods.lite import Lite
 from depth_ros.methods.mono import Mono
 from depth_ros.methods.nearest import Nearest
-from depth_ros.models.weights import locate, network_card
+from depth_ros.weights.store import locate, network_card
 
 METHODS: dict[str, Callable[..., DepthMethod]] = {
     Lite.name: Lite,

@@ -1,1 +1,1 @@
-"""Networks under their official parameter names, and where their weights come from."""
+"""Networks under their official parameter names."""

@@ -19,12 +19,12 @@ from depth_ros.methods.base import DepthMethod, Preparable, release
 from depth_ros.methods.mono import mono_weights
 from depth_ros.methods.not_ready import NotReady
 from depth_ros.methods.registry import METHODS, choose
-from depth_ros.models.weights import locate
 from depth_ros.pipeline.calibration import SigmaCalibrator
 from depth_ros.pipeline.config import PipelineConfig
 from depth_ros.pipeline.extrinsic_check import explain_no_return
 from depth_ros.pipeline.result import FusionResult, StageTimer
 from depth_ros.pipeline.stages import DeviceStages, HostStages, range_limits, stages_of
+from depth_ros.weights.store import locate
 
 STAND_IN = 'guided'
 """The method that completes until another one is ready."""

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from depth_ros.errors import TrainingError
-from depth_ros.models.weights import load
 from depth_ros.training.config import TrainConfig
 from depth_ros.training.loader import Batch
 from depth_ros.training.schedule import Purpose, average_decay, rates, seed_of
 from depth_ros.training.students import Prediction, Student
 from depth_ros.training.team import Team
+from depth_ros.weights.store import load
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

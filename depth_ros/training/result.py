@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def write_result(path: Path, model: nn.Module, description: dict[str, Any]) -> None:
     """Write weights as safetensors, and beside them a JSON with a description and their SHA-256.
 
-    `depth_ros.models.weights.load` reads them.
+    `depth_ros.weights.store.load` reads them.
 
     Args:
         path: of the weights, `<name>.safetensors`.

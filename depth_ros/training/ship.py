@@ -9,9 +9,9 @@ from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.export import export
 from depth_ros.errors import TrainingError
 from depth_ros.models import lite
-from depth_ros.models.weights import load
 from depth_ros.training.config import FREE
 from depth_ros.training.result import write_result
+from depth_ros.weights.store import load
 
 GOLDEN_STEP = 16
 """Of golden outputs this much is shipped, so that they are smaller than the network."""

@@ -16,10 +16,10 @@ from depth_ros.errors import MissingDependencyError, TrainingError
 from depth_ros.frame import Float32
 from depth_ros.methods import guided
 from depth_ros.models import bpnet, lite
-from depth_ros.models.base import Arrays
+from depth_ros.models.base import KITTI, Arrays, Normalisation
 from depth_ros.models.bpnet.neighbours import LEVELS, pyramid
-from depth_ros.models.registry import KITTI, Normalisation, family
 from depth_ros.training.examples import Example
+from depth_ros.weights.registry import family
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,7 +12,6 @@ from depth_ros.datasets.open import open_dataset
 from depth_ros.datasets.photos import photos
 from depth_ros.errors import ConfigError
 from depth_ros.methods.mono import Mono, mono_weights
-from depth_ros.models.registry import card
 from depth_ros.training.augment import Augmentation
 from depth_ros.training.config import DataConfig, TrainConfig
 from depth_ros.training.distill import Objective
@@ -22,6 +21,7 @@ from depth_ros.training.stages import CameraRange, Finetuning, Photos, Pretraini
 from depth_ros.training.students import student
 from depth_ros.training.teachers import Exact, StoredMaps, Teacher, write_maps
 from depth_ros.training.train import Task
+from depth_ros.weights.registry import card
 
 LOWEST = 1 << 20
 """Row below which there is no window but the last."""

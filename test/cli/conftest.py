@@ -15,9 +15,9 @@ import pytest
 
 from depth_ros.frame import CameraView, DepthEstimate, DepthKind
 from depth_ros.methods.registry import METHODS
-from depth_ros.models import registry
 from depth_ros.nodes import dds
 from depth_ros.pipeline import fusion
+from depth_ros.weights import registry
 
 WIDTH, HEIGHT, F_PX = 192, 128, 160.0
 CX, CY = 95.5, 63.5

@@ -20,7 +20,7 @@ from fake_tensorrt import fake, install
 from depth_ros.cli.main import main
 from depth_ros.engines.base import PRECISIONS, NetworkRequest
 from depth_ros.engines.export import export
-from depth_ros.models import registry
+from depth_ros.weights import registry
 
 
 @pytest.fixture(scope='module')

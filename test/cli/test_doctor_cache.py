@@ -15,7 +15,7 @@ from depth_ros.cli import doctor_cache
 from depth_ros.cli.finding import Finding
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.plan_cache import PlanCache, PlanKey
-from depth_ros.models.weights import Record, weights_path
+from depth_ros.weights.store import Record, weights_path
 
 MACHINE = {'tensorrt': '10.3.0.30', 'cuda': '12', 'gpu': 'Orin', 'compute_capability': '8.7'}
 KEY = PlanKey(

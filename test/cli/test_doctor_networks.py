@@ -13,7 +13,7 @@ import pytest
 from depth_ros.cli import doctor_networks
 from depth_ros.cli.doctor_networks import network_report
 from depth_ros.cli.finding import Finding
-from depth_ros.models.weights import Record, weights_path
+from depth_ros.weights.store import Record, weights_path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ORIN = {'name': 'Orin', 'compute_capability': '8.7', 'memory_mib': 62841}

@@ -17,8 +17,9 @@ import pytest
 
 from depth_ros.cli import models
 from depth_ros.cli.main import main
-from depth_ros.models.flops import Cost, Network
-from depth_ros.models.registry import FAMILIES, LEFT_OUT, MODELS, ModelCard
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.flops import Cost, Network
+from depth_ros.weights.registry import FAMILIES, LEFT_OUT, MODELS
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.exported import Exported
-from depth_ros.models import registry
+from depth_ros.weights import registry
 
 
 @pytest.fixture(scope='session')

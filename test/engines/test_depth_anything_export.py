@@ -16,7 +16,8 @@ from depth_ros.engines.export import export
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.torch_engine import TorchEngine
-from depth_ros.models import depth_anything, registry
+from depth_ros.models import depth_anything
+from depth_ros.weights import registry
 
 pytest.importorskip('torch')
 pytest.importorskip('onnx')

@@ -15,7 +15,7 @@ from depth_ros.engines.base import NetworkRequest
 from depth_ros.engines.exported import Exported
 from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.torch_engine import TorchEngine
-from depth_ros.models import registry
+from depth_ros.weights import registry
 
 pytest.importorskip('torch')
 pytest.importorskip('onnx')

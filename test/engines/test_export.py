@@ -26,7 +26,7 @@ from depth_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from depth_ros.engines.torch_engine import TorchEngine
 from depth_ros.errors import EngineError, MissingDependencyError, ModelError
 from depth_ros.files import sha256_of
-from depth_ros.models.registry import family
+from depth_ros.weights.registry import family
 
 for library in ('torch', 'onnx', 'onnxscript', 'onnxruntime'):
     pytest.importorskip(library)

@@ -28,7 +28,7 @@ from depth_ros.engines.open import (
 )
 from depth_ros.errors import EngineError, ModelError
 from depth_ros.methods.registry import choose
-from depth_ros.models.registry import family
+from depth_ros.weights.registry import family
 
 torch = pytest.importorskip('torch')
 pytest.importorskip('onnxruntime')

@@ -18,7 +18,7 @@ from depth_ros.engines.exported import Exported
 from depth_ros.engines.self_check import SelfCheckError, check
 from depth_ros.engines.torch_engine import TorchEngine
 from depth_ros.errors import EngineError, ModelError
-from depth_ros.models.registry import family
+from depth_ros.weights.registry import family
 
 torch = pytest.importorskip('torch')
 CUDA = pytest.param(

@@ -11,7 +11,7 @@ from saying_network import Answering, Bench, Family
 from depth_ros.engines.base import NetworkRequest
 from depth_ros.methods import mono as mono_module
 from depth_ros.methods import network_slot
-from depth_ros.models.registry import card
+from depth_ros.weights.registry import card
 
 
 @pytest.fixture

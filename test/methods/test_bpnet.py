@@ -19,7 +19,9 @@ from depth_ros.methods import bpnet as method_module
 from depth_ros.methods import network_slot
 from depth_ros.methods.base import DeviceMethod, Preparable
 from depth_ros.methods.bpnet import BPNet
-from depth_ros.models import bpnet, registry
+from depth_ros.models import bpnet
+from depth_ros.models.base import IMAGENET, KITTI
+from depth_ros.weights import registry
 
 CAMERA = Intrinsics(70, 50, 60.0, 61.0, 34.2, 25.1)
 
@@ -85,7 +87,7 @@ def test_network_sees_the_view_padded_to_a_multiple_of_32(
     np.testing.assert_array_equal(given['sparse'][0, 0, :50, :70], view.sparse_m)
     assert given['sparse'].sum() == pytest.approx(view.sparse_m.sum())
     np.testing.assert_array_equal(given['K'][0], CAMERA.matrix.astype(np.float32))
-    np.testing.assert_allclose(given['normalisation'], registry.KITTI, rtol=1e-6)
+    np.testing.assert_allclose(given['normalisation'], KITTI, rtol=1e-6)
 
 
 def test_what_no_depth_can_be_is_unknown(
@@ -108,7 +110,7 @@ def test_weights_of_nyu_get_and_give_tenfold_depth(
     np.testing.assert_allclose(
         engine.inputs['sparse'][0, 0, :50, :70], 10 * view.sparse_m, rtol=1e-6
     )
-    np.testing.assert_allclose(engine.inputs['normalisation'], registry.IMAGENET, rtol=1e-6)
+    np.testing.assert_allclose(engine.inputs['normalisation'], IMAGENET, rtol=1e-6)
     assert np.nanmax(estimate.depth_m) == pytest.approx(1.2)
     assert np.nanmedian(estimate.sigma_m) == pytest.approx(0.05)
 

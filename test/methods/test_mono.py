@@ -17,8 +17,8 @@ from depth_ros.geometry.camera import Intrinsics
 from depth_ros.methods import mono as mono_module
 from depth_ros.methods.base import Preparable
 from depth_ros.methods.mono import Mono, mono_weights
-from depth_ros.models.registry import MODELS, card
-from depth_ros.models.weights import weights_path
+from depth_ros.weights.registry import MODELS, card
+from depth_ros.weights.store import weights_path
 
 
 def test_metres_are_taken_as_they_are(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from depth_ros.engines.open import Candidate
 from depth_ros.methods import registry
 from depth_ros.methods.base import Preparable
 from depth_ros.methods.registry import METHODS, choose
-from depth_ros.models.weights import weights_path
+from depth_ros.weights.store import weights_path
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from depth_ros.engines.base import PRECISIONS
 from depth_ros.errors import MissingDependencyError
 from depth_ros.frame import DepthKind
 from depth_ros.models.depth_anything import FAMILIES, DepthAnything, NetworkSize
-from depth_ros.models.registry import MODELS, family
+from depth_ros.weights.registry import MODELS, family
 
 pytest.importorskip('torch')
 

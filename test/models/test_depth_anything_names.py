@@ -13,9 +13,9 @@ import pytest
 from key_named import key_named_state
 
 from depth_ros.errors import ModelError
-from depth_ros.models import weights
 from depth_ros.models.base import PublishedTwice
 from depth_ros.models.depth_anything import DepthAnything, NetworkSize
+from depth_ros.weights import store
 
 pytest.importorskip('torch')
 pytest.importorskip('safetensors')
@@ -100,7 +100,7 @@ def test_file_of_transformers_loads(state: dict[str, Any], tmp_path: Path) -> No
     assert len(written) == len(state) + 2 * 2 * DEPTH  # three for one, weight and bias
     safetensors.torch.save_file(written, tmp_path / 'model.safetensors')
     network = TINY.build()
-    weights.load(network, tmp_path / 'model.safetensors')
+    store.load(network, tmp_path / 'model.safetensors')
     for name, value in network.state_dict().items():
         assert torch.equal(value, state[name]), name
 
@@ -134,4 +134,4 @@ def test_what_is_missing_stays_missing(state: dict[str, Any], tmp_path: Path) ->
     del written['backbone.encoder.layer.2.attention.attention.key.bias']
     safetensors.torch.save_file(written, tmp_path / 'model.safetensors')
     with pytest.raises(ModelError, match=r'1 missing: pretrained\.blocks\.2\.attn\.qkv\.bias'):
-        weights.load(TINY.build(), tmp_path / 'model.safetensors')
+        store.load(TINY.build(), tmp_path / 'model.safetensors')

@@ -86,7 +86,7 @@ def start_node() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 @pytest.fixture
 def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """`fetched(name)` is the path of weights in a cache of the test: an empty file, on record."""
-    from depth_ros.models.weights import Record, weights_path
+    from depth_ros.weights.store import Record, weights_path
 
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
 

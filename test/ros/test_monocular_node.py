@@ -20,9 +20,9 @@ from std_msgs.msg import Header
 from depth_ros.errors import EngineError
 from depth_ros.messages.clouds import cloud_to_points
 from depth_ros.methods import network_slot
-from depth_ros.models.weights import weights_path
 from depth_ros.nodes.convert import ns_to_stamp, stamp_to_ns
 from depth_ros.nodes.publishers import IMAGES
+from depth_ros.weights.store import weights_path
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 pytestmark = pytest.mark.ros

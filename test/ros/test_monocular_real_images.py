@@ -20,11 +20,11 @@ from depth_ros.datasets.open import open_dataset
 from depth_ros.engines.cpu import import_torch
 from depth_ros.frame import Frame
 from depth_ros.messages.clouds import cloud_to_points
-from depth_ros.models.registry import family
 from depth_ros.nodes.convert import info_from_camera, info_from_intrinsics
 from depth_ros.pipeline.config import MONOCULAR
 from depth_ros.pipeline.fusion import FusionPipeline
 from depth_ros.settings import replaced
+from depth_ros.weights.registry import family
 
 pytestmark = pytest.mark.ros
 

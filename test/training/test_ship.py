@@ -45,7 +45,7 @@ def test_shipped_weights_are_those_of_the_run(trained: Path, tmp_path: Path) -> 
     assert description['config'] == {'seed': 3, 'student.weights': 'before.safetensors'}
     (exported,) = folder.glob('*.onnx')
     assert b'network.py' not in exported.read_bytes()  # no paths of this machine
-    from depth_ros.models.weights import load
+    from depth_ros.weights.store import load
 
     inputs = [torch.from_numpy(values) for values in lite.golden_inputs(32, 48).values()]
     before, after = lite.build(), lite.build()

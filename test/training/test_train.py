@@ -25,10 +25,10 @@ from toy_task import (  # noqa: E402
     toy_task,
 )
 
-from depth_ros.models import weights  # noqa: E402
 from depth_ros.training import train as loop  # noqa: E402
 from depth_ros.training.learner import move_average, parameter_groups  # noqa: E402
 from depth_ros.training.train import train  # noqa: E402
+from depth_ros.weights import store  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -56,7 +56,7 @@ def test_the_log_has_rates_and_terms(run: Path) -> None:
 def test_the_best_weights_are_kept_and_load_under_their_names(run: Path) -> None:
     description = json.loads((run / 'best.json').read_text())
     model = Network().eval()
-    weights.load(model, run / 'best.safetensors')
+    store.load(model, run / 'best.safetensors')
     assert same(dict(model.state_dict()), newest(run)['average'])  # the last one was the best
     assert (description['step'], description['seed'], description['examples']) == (60, 0, 32)
     assert description['config']['optimizer.lr'] == 0.02

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from depth_ros.errors import MissingDependencyError, ModelError
 from depth_ros.frame import Float32, UInt8
-from depth_ros.models.base import Arrays
+from depth_ros.models.base import KITTI, Arrays
 from depth_ros.models.bpnet.neighbours import LEVELS, pyramid
-from depth_ros.models.registry import KITTI
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depth_ros.models import bpnet
-from depth_ros.models.registry import IMAGENET
+from depth_ros.models.base import IMAGENET
 
 torch = pytest.importorskip('torch')
 

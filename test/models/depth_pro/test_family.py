@@ -18,7 +18,7 @@ import pytest
 from depth_ros.errors import MissingDependencyError, ModelError
 from depth_ros.frame import DepthKind
 from depth_ros.models import depth_pro
-from depth_ros.models.registry import MODELS, family
+from depth_ros.weights.registry import MODELS, family
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PRO = depth_pro.FAMILIES['depth_pro']

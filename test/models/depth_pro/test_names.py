@@ -14,8 +14,8 @@ import pytest
 from tiny_depth_pro import SMALL, key_named
 
 from depth_ros.errors import ModelError
-from depth_ros.models import weights
 from depth_ros.models.base import PublishedTwice
+from depth_ros.weights import store
 
 pytest.importorskip('torch')
 pytest.importorskip('safetensors')
@@ -131,7 +131,7 @@ def test_a_file_of_transformers_loads(model: Any, foreign: Any, tmp_path: Path) 
     safetensors.torch.save_file(foreign, tmp_path / 'model.safetensors')
     loaded = type(model)(SMALL)
     assert isinstance(loaded, PublishedTwice)
-    weights.load(loaded, tmp_path / 'model.safetensors')
+    store.load(loaded, tmp_path / 'model.safetensors')
     check(loaded.state_dict(), model)
 
 
@@ -163,4 +163,4 @@ def test_a_third_that_is_missing_is_told(
     with pytest.raises(
         ModelError, match=r'1 missing: fov\.encoder\.0\.blocks\.1\.attn\.qkv\.bias'
     ):
-        weights.load(type(model)(SMALL), tmp_path / 'model.safetensors')
+        store.load(type(model)(SMALL), tmp_path / 'model.safetensors')

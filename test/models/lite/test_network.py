@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depth_ros.models import lite
-from depth_ros.models.registry import family
+from depth_ros.weights.registry import family
 
 torch = pytest.importorskip('torch')
 

@@ -10,10 +10,9 @@ import pytest
 
 from depth_ros.errors import ModelError
 from depth_ros.frame import DepthKind
-from depth_ros.models.registry import (
+from depth_ros.models.base import IMAGENET, KITTI
+from depth_ros.weights.registry import (
     FAMILIES,
-    IMAGENET,
-    KITTI,
     LEFT_OUT,
     MODELS,
     card,

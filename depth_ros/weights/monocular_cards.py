@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from depth_ros.frame import DepthKind
-from depth_ros.models.card import ModelCard
+from depth_ros.weights.card import ModelCard
 
 _HUB = 'https://huggingface.co'
 _V1 = 'https://github.com/LiheYoung/Depth-Anything'

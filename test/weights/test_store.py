@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from depth_ros.errors import ModelError
-from depth_ros.models.fetch import fetch
-from depth_ros.models.registry import MODELS, ModelCard
-from depth_ros.models.weights import Record, check, load, locate, network_card, verify
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.fetch import fetch
+from depth_ros.weights.registry import MODELS
+from depth_ros.weights.store import Record, check, load, locate, network_card, verify
 
 torch = pytest.importorskip('torch')
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from depth_ros.errors import ModelError
 from depth_ros.files import cache_dir, sha256_of
 from depth_ros.models.base import PublishedTwice
-from depth_ros.models.checkpoint import read_state_dict
-from depth_ros.models.registry import MODELS, ModelCard, card
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.checkpoint import read_state_dict
+from depth_ros.weights.registry import MODELS, card
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

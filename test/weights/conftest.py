@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from depth_ros.models.registry import FAMILIES, MODELS, ModelCard
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.registry import FAMILIES, MODELS
 
 
 @pytest.fixture

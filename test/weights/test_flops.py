@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from depth_ros.errors import MissingDependencyError
-from depth_ros.models.completion_cards import COMPLETION
-from depth_ros.models.flops import NETWORKS, Cost, Network, costs
-from depth_ros.models.monocular_cards import MONOCULAR
-from depth_ros.models.registry import FAMILIES, MODELS
+from depth_ros.weights.completion_cards import COMPLETION
+from depth_ros.weights.flops import NETWORKS, Cost, Network, costs
+from depth_ros.weights.monocular_cards import MONOCULAR
+from depth_ros.weights.registry import FAMILIES, MODELS
 
 
 def test_a_convolution_and_a_matrix_by_hand(monkeypatch):

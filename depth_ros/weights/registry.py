@@ -7,22 +7,9 @@ from typing import cast
 
 from depth_ros.errors import ModelError
 from depth_ros.models.base import MonocularFamily, NetworkFamily
-from depth_ros.models.card import IMAGENET, KITTI, ModelCard, Normalisation
-from depth_ros.models.completion_cards import COMPLETION
-from depth_ros.models.monocular_cards import MONOCULAR
-
-__all__ = [
-    'FAMILIES',
-    'IMAGENET',
-    'KITTI',
-    'LEFT_OUT',
-    'MODELS',
-    'ModelCard',
-    'Normalisation',
-    'card',
-    'family',
-    'monocular_family',
-]
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.completion_cards import COMPLETION
+from depth_ros.weights.monocular_cards import MONOCULAR
 
 MODELS = {card.name: card for card in (*COMPLETION, *MONOCULAR)}
 """What can be fetched, by name; of what is fetched, the first that suits is the default."""

@@ -5,16 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from depth_ros.frame import DepthKind
-
-Rgb = tuple[float, float, float]
-Normalisation = tuple[Rgb, Rgb]
-"""Mean and standard deviation of RGB in 0..255."""
-
-# configs/data/KITTI.yaml of BP-Net.
-KITTI: Normalisation = ((90.9950, 96.2278, 94.3213), (79.2382, 80.5267, 82.1483))
-# 255 times 0.485 0.456 0.406 and 0.229 0.224 0.225. BP-Net's loader of NYU images takes these; the
-# values in its configs/data/NYU.yaml are not used.
-IMAGENET: Normalisation = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+from depth_ros.models.base import Normalisation
 
 
 @dataclass(frozen=True)
@@ -23,7 +14,7 @@ class ModelCard:
 
     Attributes:
         name: what it is called here.
-        family: name in `depth_ros.models.registry.FAMILIES` of the network that it belongs to.
+        family: name in `depth_ros.weights.registry.FAMILIES` of the network that it belongs to.
         title: what it is, in a few words.
         source: page of the project.
         file_name: of the weights, as their authors call it.

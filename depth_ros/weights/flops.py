@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from depth_ros.errors import MissingDependencyError
-from depth_ros.models.registry import family
+from depth_ros.weights.registry import family
 
 Size = tuple[int, int]
 
@@ -19,7 +19,7 @@ class Network(NamedTuple):
 
     Attributes:
         title: what it is called.
-        family: its name in `depth_ros.models.registry.FAMILIES`.
+        family: its name in `depth_ros.weights.registry.FAMILIES`.
         sizes: (height, width) of its inputs.
         unused: module whose parameters it has, but does not run.
     """

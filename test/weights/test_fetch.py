@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from depth_ros.errors import MissingDependencyError, ModelError
-from depth_ros.models import fetch as fetch_module
-from depth_ros.models.checkpoint import read_state_dict
-from depth_ros.models.fetch import fetch
-from depth_ros.models.registry import MODELS, ModelCard
-from depth_ros.models.weights import locate, network_card, verify
+from depth_ros.weights import fetch as fetch_module
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.checkpoint import read_state_dict
+from depth_ros.weights.fetch import fetch
+from depth_ros.weights.registry import MODELS
+from depth_ros.weights.store import locate, network_card, verify
 
 torch = pytest.importorskip('torch')
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from depth_ros.errors import ModelError
-from depth_ros.models.download import discard, download
+from depth_ros.weights.download import discard, download
 
 CUT = 300_001
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from depth_ros.errors import ModelError, import_optional
 from depth_ros.files import sha256_of, write_atomic
-from depth_ros.models.checkpoint import read_state_dict
-from depth_ros.models.download import Progress, discard, download
-from depth_ros.models.registry import ModelCard, family
-from depth_ros.models.weights import Record, check, intact, official, weights_path
+from depth_ros.weights.card import ModelCard
+from depth_ros.weights.checkpoint import read_state_dict
+from depth_ros.weights.download import Progress, discard, download
+from depth_ros.weights.registry import family
+from depth_ros.weights.store import Record, check, intact, official, weights_path
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from depth_ros.models.card import IMAGENET, KITTI, ModelCard
+from depth_ros.models.base import IMAGENET, KITTI
+from depth_ros.weights.card import ModelCard
 
 _BPNET = 'https://github.com/kakaxi314/BP-Net'
 _DMD3C = 'https://github.com/Sharpiless/DMD3C'

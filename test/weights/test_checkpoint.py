@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from depth_ros.errors import ModelError
-from depth_ros.models import checkpoint as checkpoint_module
-from depth_ros.models.checkpoint import read_state_dict
+from depth_ros.weights import checkpoint as checkpoint_module
+from depth_ros.weights.checkpoint import read_state_dict
 
 torch = pytest.importorskip('torch')
 

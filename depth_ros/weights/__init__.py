@@ -1,0 +1,1 @@
+"""Public weights: what there is, on which terms, how it is fetched, checked and loaded."""
