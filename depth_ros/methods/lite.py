@@ -17,7 +17,7 @@ from depth_ros.methods.guided import MIN_RETURNS, complete_below, rows_above, to
 from depth_ros.methods.network_slot import NetworkMethod, NetworkSlot
 from depth_ros.models import lite
 
-SIGMA_SCALE, SIGMA_POWER = np.float32(0.58), np.float32(0.9)
+SIGMA_SCALE, SIGMA_POWER = np.float32(0.61), np.float32(0.9)
 """Relative sigma is this share of this power of what the network says of the scenes that it
 learned from. Fitted on half of the real sets: docs/uncertainty.md"""
 SLOPE_PX = np.float32(0.5)

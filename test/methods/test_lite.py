@@ -86,9 +86,9 @@ def test_the_network_sees_the_view_and_what_guided_makes_of_it(
         assert np.isfinite(given[name]).all()  # above the LiDAR, too
     assert estimate.depth_m.shape == (50, 70)
     known = estimate.valid.copy()
-    # 0.58 of the engine's tenth to the power of 0.9, and half a pixel of the slope.
+    # 0.61 of the engine's tenth to the power of 0.9, and half a pixel of the slope.
     slope_m = slope_map(given['prior'][0, 0, :50, :70])
-    wanted_m = np.hypot(0.07302 * estimate.depth_m, 0.5 * slope_m)
+    wanted_m = np.hypot(0.07679 * estimate.depth_m, 0.5 * slope_m)
     known[48:] = False  # beside what the engine says of row 49
     np.testing.assert_allclose(estimate.sigma_m[known], wanted_m[known], rtol=1e-4)
 
