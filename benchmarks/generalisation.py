@@ -95,6 +95,13 @@ class Some:
         return replace(sample, depth_gt_m=np.where(truth_m <= TRUTH_M, truth_m, np.float32(0)))
 
 
+def opened(name: str) -> Dataset:
+    """A set by its name; errors are those of `open_dataset`."""
+    if name in SIMULATED:
+        return Simulator(frames=_FRAMES, rate_hz=_RATE_HZ, seed=_SEED, **SIMULATED[name])
+    return open_dataset(str(ROOT / 'data' / name))
+
+
 def steps_of(sample: Sample) -> tuple[Thinning, ...]:
     """What is left of the LiDAR of a set, row by row."""
     lines = [step for step in thinnings(sample) if step.points is None]
@@ -235,13 +242,6 @@ def _covers(values: Any, low: tuple[float, float], high: tuple[float, float]) ->
     """On how many rows the shares (N, 2) within 1 and 2 sigma are in their ranges."""
     spans = ' and '.join(f'{a:.2f}-{b:.2f}' for a, b in zip(low, high, strict=True))
     return f'{spans}: {_share(((values >= low) & (values <= high)).all(axis=1))}'
-
-
-def opened(name: str) -> Dataset:
-    """A set by its name; errors are those of `open_dataset`."""
-    if name in SIMULATED:
-        return Simulator(frames=_FRAMES, rate_hz=_RATE_HZ, seed=_SEED, **SIMULATED[name])
-    return open_dataset(str(ROOT / 'data' / name))
 
 
 def _share(holds: Any) -> str:

@@ -24,7 +24,7 @@ SLOPE_PX = np.float32(0.5)
 """How well it is known where in the image a depth belongs, in pixels, which is part of sigma on
 slopes. Rigs are calibrated and timed worse than those that it learned from."""
 FARTHER = np.float32(1.1)
-"""A step to what is farther than so many times the prior counts as far as it is sure,"""
+"""What is beyond so many times the prior counts as far as the step there is sure,"""
 DOUBT = np.float32(1.5)
 """beside so many sigma of the network; see `restrained`. Fitted like sigma: docs/lite.md"""
 
@@ -157,8 +157,8 @@ class Lite(NetworkMethod):
 def restrained(depth_m: Float32, prior_m: Float32, log_variance: Float32) -> Float32:
     """Depth (h, w) in metres whose steps to what is farther than a prior are no bolder than sure.
 
-    The network learned in scenes with more to see between and past things than real ones have, so
-    that such steps are often too long. One of x sigma keeps x^2 / (x^2 + `DOUBT`^2) of what is
+    In real scenes such steps of the network, which knows only simulated ones, are often too long:
+    docs/lite.md. One of x sigma keeps x^2 / (x^2 + `DOUBT`^2) of what is
     beyond `FARTHER` times the prior, as a signal beside noise does in a Wiener filter.
 
     Args:
